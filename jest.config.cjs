@@ -1,0 +1,38 @@
+// Tests are grouped by what they need. `unit`, `contract`, `gradcheck` and `activities` need nothing but Node;
+// `workflows`, `replay`, `crash` and `e2e` need the provisioned Temporal server.
+const swc = [
+  '@swc/jest',
+  {
+    jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
+    module: { type: 'commonjs' },
+    sourceMaps: 'inline',
+  },
+];
+
+const project = (displayName, rest = {}) => ({
+  displayName,
+  testEnvironment: 'node',
+  testMatch: [`<rootDir>/test/${displayName}/**/*.test.ts`],
+  transform: { '^.+\\.ts$': swc },
+  setupFilesAfterEnv: ['<rootDir>/test/helpers/set-timeout.cjs'],
+  ...rest,
+});
+
+const server = {
+  globalSetup: '<rootDir>/test/helpers/global-setup.cjs',
+  globalTeardown: '<rootDir>/test/helpers/global-teardown.cjs',
+};
+
+module.exports = {
+  projects: [
+    project('unit'),
+    project('contract'),
+    project('gradcheck'),
+    project('activities'),
+    project('workflows', server),
+    project('replay'),
+    project('crash', server),
+    project('e2e', server),
+    project('record', server), // by hand: `npm run record-histories`
+  ],
+};

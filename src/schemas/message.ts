@@ -1,0 +1,39 @@
+import { z } from 'zod';
+
+/**
+ * Messages and tools of OpenAI's chat completions, as loosely as real clients send them: unknown fields survive.
+ * Source: https://platform.openai.com/docs/api-reference/chat/create
+ */
+export const ToolCall = z.looseObject({
+  id: z.string(),
+  type: z.literal('function'),
+  function: z.looseObject({ name: z.string(), arguments: z.string() }),
+});
+export type ToolCall = z.infer<typeof ToolCall>;
+
+const Content = z.union([z.string(), z.array(z.looseObject({ type: z.string() }))]);
+
+export const Message = z.looseObject({
+  role: z.enum(['system', 'developer', 'user', 'assistant', 'tool', 'function']),
+  content: Content.nullish(),
+  tool_calls: z.array(ToolCall).nullish(),
+  tool_call_id: z.string().optional(),
+});
+export type Message = z.infer<typeof Message>;
+
+export const Tool = z.looseObject({
+  type: z.literal('function'),
+  function: z.looseObject({ name: z.string().min(1) }),
+});
+export type Tool = z.infer<typeof Tool>;
+
+/** The text of a message: its string, or its text parts joined by line breaks. */
+export function textOf(message: Message): string {
+  const { content } = message;
+  if (content === null || content === undefined) return '';
+  if (typeof content === 'string') return content;
+  return content
+    .map((part) => (part.type === 'text' && typeof part['text'] === 'string' ? part['text'] : ''))
+    .filter((text) => text !== '')
+    .join('\n');
+}
