@@ -1,0 +1,1 @@
+export { type LocalObjectStoreOptions, createLocalObjectStore } from './local-object-store';

@@ -1,0 +1,27 @@
+import { sha256Hex } from './digest';
+import { blobKey } from './keys';
+import { type ObjectRef, refOf, verify } from './object-ref';
+import type { ObjectStore } from './object-store';
+
+/**
+ * Stores bytes under their own hash. Writing the same bytes again, from anywhere, changes nothing and succeeds.
+ *
+ * After a crash: the blob is there whole, or not at all; write it again.
+ */
+export async function putBlob(store: ObjectStore, bytes: Uint8Array): Promise<ObjectRef> {
+  const ref = refOf(blobKey(sha256Hex(bytes)), bytes);
+  // Losing the condition means that the same bytes are there: nothing else is ever written under this key.
+  await store.put(ref.key, bytes, { ifAbsent: true, sha256: ref.sha256 });
+  return ref;
+}
+
+/**
+ * @throws {NotFoundError} if there is no such blob.
+ * @throws {IntegrityError} if its bytes no longer have this hash.
+ */
+export async function getBlob(store: ObjectStore, sha256: string): Promise<Uint8Array> {
+  const key = blobKey(sha256);
+  const { bytes } = await store.get(key);
+  verify(bytes, { sha256, sizeBytes: bytes.byteLength }, { key });
+  return bytes;
+}

@@ -1,0 +1,129 @@
+import { z } from 'zod';
+import { IntegrityError } from '../errors';
+import type { Digest } from '../schemas/ids';
+import { canonicalJson } from './canonical-json';
+import { digestOf } from './digest';
+import { evaluationKey } from './keys';
+import { type ObjectRef, putRef, readRef, refOf, verify } from './object-ref';
+import type { ObjectStore } from './object-store';
+
+/**
+ * Writes a segment: one canonical JSON line per row, so that equal rows give equal bytes. What a crash leaves, and the `ConflictError`, are
+ * those of `putRef`.
+ *
+ * @throws {InvalidInputError} if a row is not JSON.
+ */
+export async function writeJsonLines(
+  store: ObjectStore,
+  key: string,
+  rows: Iterable<unknown>,
+): Promise<ObjectRef> {
+  const lines = Array.from(rows, (row) => `${canonicalJson(row)}\n`);
+  return putRef(store, key, new TextEncoder().encode(lines.join('')));
+}
+
+/**
+ * Every row of a segment, each parsed by `schema`. Reading by reference also checks length and hash.
+ *
+ * @throws {NotFoundError} if the key is absent.
+ * @throws {IntegrityError} if the bytes differ from the reference, or naming the line that is not JSON or not of this schema.
+ */
+export async function readJsonLines<T>(
+  store: ObjectStore,
+  source: string | ObjectRef,
+  schema: z.ZodType<T>,
+): Promise<T[]> {
+  const { key, bytes } = await read(store, source);
+  const lines = decodeUtf8(bytes, key).split('\n');
+  if (lines.pop() !== '') {
+    throw new IntegrityError('a segment is cut off: expected a line end as its last byte', {
+      context: { key },
+    });
+  }
+  return lines.map((line, i) => parse(line, schema, { key, line: i + 1 }));
+}
+
+/**
+ * One JSON object. Reading by reference also checks length and hash.
+ *
+ * @throws {NotFoundError} if the key is absent.
+ * @throws {IntegrityError} if the bytes differ from the reference, or are not JSON of this schema.
+ */
+export async function readJson<T>(
+  store: ObjectStore,
+  source: string | ObjectRef,
+  schema: z.ZodType<T>,
+): Promise<T> {
+  const { key, bytes } = await read(store, source);
+  return parseJson(bytes, schema, key);
+}
+
+/** @throws {IntegrityError} if the bytes are not JSON of this schema. */
+export function parseJson<T>(bytes: Uint8Array, schema: z.ZodType<T>, key: string): T {
+  return parse(decodeUtf8(bytes, key), schema, { key });
+}
+
+/** Stores an evaluation under the digest of its canonical JSON. The same evaluation again changes nothing. */
+export async function writeEvaluation(store: ObjectStore, evaluation: unknown): Promise<Digest> {
+  const bytes = new TextEncoder().encode(canonicalJson(evaluation));
+  const digest = digestOf(bytes);
+  const ref = refOf(evaluationKey(digest), bytes);
+  await store.put(ref.key, bytes, { ifAbsent: true, sha256: ref.sha256 });
+  return digest;
+}
+
+/**
+ * @throws {NotFoundError} if there is no evaluation of this digest.
+ * @throws {IntegrityError} if its bytes no longer have this digest, or it is not of this schema.
+ */
+export async function readEvaluation<T>(
+  store: ObjectStore,
+  digest: Digest,
+  schema: z.ZodType<T>,
+): Promise<T> {
+  const key = evaluationKey(digest);
+  const { bytes } = await store.get(key);
+  const sha256 = digest.slice('sha256:'.length);
+  verify(bytes, { sha256, sizeBytes: bytes.byteLength }, { key });
+  return parseJson(bytes, schema, key);
+}
+
+async function read(
+  store: ObjectStore,
+  source: string | ObjectRef,
+): Promise<{ key: string; bytes: Uint8Array }> {
+  if (typeof source === 'string') return { key: source, bytes: (await store.get(source)).bytes };
+  return { key: source.key, bytes: await readRef(store, source) };
+}
+
+function decodeUtf8(bytes: Uint8Array, key: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new IntegrityError('a stored text is not UTF-8', { context: { key }, cause });
+  }
+}
+
+function parse<T>(
+  text: string,
+  schema: z.ZodType<T>,
+  context: Readonly<Record<string, string | number>>,
+): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new IntegrityError(
+      `stored JSON cannot be read: expected JSON, got ${JSON.stringify(text.slice(0, 80))}`,
+      { context, cause },
+    );
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) {
+    throw new IntegrityError(
+      `stored JSON is not of the expected schema: ${z.prettifyError(parsed.error)}`,
+      { context },
+    );
+  }
+  return parsed.data;
+}

@@ -1,0 +1,176 @@
+import { InvalidInputError } from '../errors';
+import { Digest, Name } from '../schemas/ids';
+import { hexOf, sha256Hex } from './digest';
+
+// Every key that Ratchet writes is built here; FORMAT.md says who writes it and what a crash leaves. The version of the whole layout
+// is the first segment: a store may hold several.
+const VERSION = 'v1';
+
+const SEGMENT = /^(?!\.)[A-Za-z0-9._=-]{1,120}(?<!\.)$/;
+const HEX_256 = /^[0-9a-f]{64}$/;
+const DAY = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;
+const MAX_KEY_LENGTH = 900;
+
+/**
+ * A key is segments of letters, digits and `. _ = -`, joined by `/`, at most 900 characters; no segment is longer than 120 or starts or
+ * ends with a dot, so that `..` and hidden files cannot be meant. Letters keep their case. No key may be another key's folder.
+ *
+ * @throws {InvalidInputError} otherwise.
+ */
+export function assertKey(key: string): void {
+  if (key.length > MAX_KEY_LENGTH || !key.split('/').every((segment) => SEGMENT.test(segment))) {
+    throw new InvalidInputError(
+      `a key is not valid: expected segments of letters, digits and "._=-", neither starting nor ending with a dot, joined by "/", at most ${MAX_KEY_LENGTH} characters, got ${JSON.stringify(key.slice(0, 120))}`,
+    );
+  }
+}
+
+/**
+ * Any text as one segment of a key: what a segment cannot hold becomes `=` and the two hexadecimal digits of each UTF-8 byte. Different
+ * texts give different segments; what gets too long ends in a hash instead. For names that people choose freely, such as workflow ids.
+ *
+ * @throws {InvalidInputError} if the text is empty.
+ */
+export function toKeySegment(text: string): string {
+  const encoded = text.replace(/[^A-Za-z0-9._-]/gu, toHex).replace(/^\.|\.$/g, toHex);
+  // `=sha` is no escape, so a hashed segment is never the encoding of another text.
+  return segment(
+    'text',
+    encoded.length <= 120 ? encoded : `${encoded.slice(0, 80)}=sha${sha256Hex(text).slice(0, 32)}`,
+  );
+}
+
+function toHex(character: string): string {
+  return Array.from(Buffer.from(character), (b) => `=${b.toString(16).padStart(2, '0')}`).join('');
+}
+
+/** `v1/blobs/<sha256>` */
+export function blobKey(sha256: string): string {
+  return `${VERSION}/blobs/${matching(HEX_256, 'sha256', sha256)}`;
+}
+
+/** `v1/checkpoints/<digest>/`, with the slash: a file's key is this and its name. */
+export function checkpointFolder(digest: Digest): string {
+  return `${VERSION}/checkpoints/${digestHex(digest)}/`;
+}
+
+/** `v1/datasets/<name>/<digest>/`, with the slash: a file's key is this and its name. */
+export function datasetFolder(dataset: string, digest: Digest): string {
+  return `${VERSION}/datasets/${name('dataset', dataset)}/${digestHex(digest)}/`;
+}
+
+/** `v1/evaluations/<digest>.json` */
+export function evaluationKey(digest: Digest): string {
+  return `${VERSION}/evaluations/${digestHex(digest)}.json`;
+}
+
+/** `v1/policies/<policy>/routing.json`: the only mutable object. */
+export function routingKey(policy: string): string {
+  return `${VERSION}/policies/${name('policy', policy)}/routing.json`;
+}
+
+/** Every policy's keys, for listing the policies. */
+export function policiesPrefix(): string {
+  return `${VERSION}/policies/`;
+}
+
+/** `v1/policies/<policy>/promotions/<generation, 10 digits>-<promotionId>.json`: key order is the order of generations. */
+export function promotionKey(policy: string, generation: number, promotionId: string): string {
+  return `${promotionsPrefix(policy)}${count('generation', generation, 10)}-${segment('promotionId', promotionId)}.json`;
+}
+
+export function promotionsPrefix(policy: string): string {
+  return `${VERSION}/policies/${name('policy', policy)}/promotions/`;
+}
+
+/** `v1/rewards/<day>/<segment>.jsonl`. `segmentName` must be unique to the write. */
+export function rewardsKey(day: string, segmentName: string): string {
+  return `${rewardsPrefix(day)}${segment('segmentName', segmentName)}.jsonl`;
+}
+
+export function rewardsPrefix(day?: string): string {
+  return day === undefined
+    ? `${VERSION}/rewards/`
+    : `${VERSION}/rewards/${matching(DAY, 'day', day)}/`;
+}
+
+export type RunSegmentKind = 'trajectories' | 'rewards';
+
+/**
+ * `v1/runs/<run>/<iteration, 6 digits>/<kind>/<attempt>.jsonl`. `run` is any text. `attempt` must be unique to the activity attempt that
+ * writes: the segment counts only once that activity's result names it.
+ */
+export function runSegmentKey(
+  run: string,
+  iteration: number,
+  kind: RunSegmentKind,
+  attempt: string,
+): string {
+  return `${runPrefix(run, iteration)}${kind}/${segment('attempt', attempt)}.jsonl`;
+}
+
+/** `v1/runs/<run>/<iteration, 6 digits>/state/<attempt>.bin`: where an activity stood, for its next attempt; deleted once it is done. */
+export function runStateKey(run: string, iteration: number, attempt: string): string {
+  return `${runPrefix(run, iteration)}state/${segment('attempt', attempt)}.bin`;
+}
+
+export function runPrefix(run: string, iteration?: number): string {
+  const prefix = `${VERSION}/runs/${toKeySegment(run)}/`;
+  return iteration === undefined ? prefix : `${prefix}${count('iteration', iteration, 6)}/`;
+}
+
+/** `v1/live/<agent>/<day>/<hour, 2 digits>/<segment>.jsonl`. `segmentName` must be unique to the write. */
+export function liveSegmentKey(
+  agent: string,
+  day: string,
+  hour: number,
+  segmentName: string,
+): string {
+  return `${livePrefix(agent, day)}${hourOf(hour)}/${segment('segmentName', segmentName)}.jsonl`;
+}
+
+export function livePrefix(agent: string, day?: string): string {
+  const prefix = `${VERSION}/live/${name('agent', agent)}/`;
+  return day === undefined ? prefix : `${prefix}${matching(DAY, 'day', day)}/`;
+}
+
+function digestHex(digest: Digest): string {
+  const parsed = Digest.safeParse(digest);
+  if (!parsed.success) throw refuse('digest', 'sha256: and 64 hexadecimal digits', digest);
+  return hexOf(parsed.data);
+}
+
+function name(what: string, value: string): string {
+  if (!Name.safeParse(value).success) {
+    throw refuse(what, 'lower-case letters, digits and dashes, at most 63', value);
+  }
+  return value;
+}
+
+function segment(what: string, value: string): string {
+  return matching(SEGMENT, what, value);
+}
+
+function matching(pattern: RegExp, what: string, value: string): string {
+  if (!pattern.test(value)) throw refuse(what, String(pattern), value);
+  return value;
+}
+
+/** Padded, so that the order of keys is the order of numbers. */
+function count(what: string, value: number, digits: number): string {
+  if (!Number.isInteger(value) || value < 0 || value >= 10 ** digits) {
+    throw refuse(what, `a whole number of at most ${digits} digits`, String(value));
+  }
+  return String(value).padStart(digits, '0');
+}
+
+function hourOf(hour: number): string {
+  if (hour > 23) throw refuse('hour', '0 to 23', String(hour));
+  return count('hour', hour, 2);
+}
+
+function refuse(what: string, expected: string, got: string): InvalidInputError {
+  return new InvalidInputError(
+    `a key cannot be built: ${what} expected ${expected}, got ${JSON.stringify(got.slice(0, 120))}`,
+  );
+}

@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import { ConflictError, IntegrityError, NotFoundError } from '../errors';
+import { sha256Hex } from './digest';
+import type { ObjectStore } from './object-store';
+
+export const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
+
+/** Names an object and what must be in it: small enough for a workflow's history, and enough to notice any change. */
+export const ObjectRef = z.strictObject({
+  key: z.string().min(1),
+  sha256: Sha256Hex,
+  sizeBytes: z.int().min(0),
+});
+export type ObjectRef = z.infer<typeof ObjectRef>;
+
+export function refOf(key: string, bytes: Uint8Array): ObjectRef {
+  return { key, sha256: sha256Hex(bytes), sizeBytes: bytes.byteLength };
+}
+
+/**
+ * Writes an immutable object under a key that is unique to the write, and names it. After a crash: the whole object, or none. Either way it
+ * counts only once something committed (a workflow's history, a pointer) names the reference. The same bytes again succeed.
+ *
+ * @throws {ConflictError} if the key holds something else: it was not unique.
+ */
+export async function putRef(
+  store: ObjectStore,
+  key: string,
+  bytes: Uint8Array,
+): Promise<ObjectRef> {
+  const ref = refOf(key, bytes);
+  const outcome = await store.put(key, bytes, { ifAbsent: true, sha256: ref.sha256 });
+  if (outcome.committed) return ref;
+  const stored = refOf(key, (await store.get(key)).bytes);
+  if (stored.sha256 === ref.sha256) return ref;
+  throw new ConflictError(
+    `an immutable object was already written with other bytes: expected ${describe(ref)}, got ${describe(stored)}; make the key unique to the attempt that writes it`,
+    { context: { key } },
+  );
+}
+
+/**
+ * The bytes that the reference was made from.
+ *
+ * @throws {NotFoundError} if the key is absent.
+ * @throws {IntegrityError} if length or hash differ.
+ */
+export async function readRef(store: ObjectStore, ref: ObjectRef): Promise<Uint8Array> {
+  const { bytes } = await store.get(ref.key);
+  verify(bytes, ref, { key: ref.key });
+  return bytes;
+}
+
+/** @throws {IntegrityError} if length or hash of `bytes` are not as expected. */
+export function verify(
+  bytes: Uint8Array,
+  expected: Pick<ObjectRef, 'sha256' | 'sizeBytes'>,
+  context: Readonly<Record<string, string>>,
+): void {
+  const got = { sha256: sha256Hex(bytes), sizeBytes: bytes.byteLength };
+  if (got.sha256 === expected.sha256 && got.sizeBytes === expected.sizeBytes) return;
+  throw new IntegrityError(
+    `stored bytes are not the ones that were committed: expected ${describe(expected)}, got ${describe(got)}; restore the object from a copy, or quarantine it`,
+    { context },
+  );
+}
+
+function describe({ sha256, sizeBytes }: Pick<ObjectRef, 'sha256' | 'sizeBytes'>): string {
+  return `sha256 ${sha256} of ${sizeBytes} bytes`;
+}
+
+/** Null instead of a `NotFoundError`; every other failure is passed on. */
+export async function getIfPresent(
+  store: ObjectStore,
+  key: string,
+): Promise<Awaited<ReturnType<ObjectStore['get']>> | null> {
+  try {
+    return await store.get(key);
+  } catch (error) {
+    if (error instanceof NotFoundError) return null;
+    throw error;
+  }
+}
