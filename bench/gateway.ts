@@ -1,0 +1,154 @@
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { createBatchRecorder } from '../src/gateway/batch-recorder';
+import { createGateway } from '../src/gateway/app';
+import type { Recorder } from '../src/gateway/recorder';
+import { serveGateway } from '../src/gateway/serve';
+import { mintSessionToken } from '../src/gateway/session-token';
+import type { PolicyServer } from '../src/policies/policy-server';
+import type { Digest } from '../src/schemas/ids';
+
+/** Connections that ask at the same time, as a rollout batch's agents do. */
+const CONNECTIONS = 16;
+const WARM_UP_CALLS = 2_000;
+const CALLS = 8_000;
+const TOOLS = 151;
+const CHECKPOINT: Digest = `sha256:${'c'.repeat(64)}`;
+const SIGNING_KEY = new Uint8Array(32).fill(7);
+
+const tools = Array.from({ length: TOOLS }, (_, i) => ({
+  type: 'function',
+  function: {
+    name: `tool_${i}`,
+    description: `Handles requests of kind ${i}`,
+    parameters: { type: 'object', properties: { input: { type: 'string' } } },
+  },
+}));
+
+/** Answers at once: what is left is the price of the gateway itself. */
+const instantPolicies: PolicyServer = {
+  serve: async (checkpoint) => ({
+    checkpoint,
+    answer: async () => ({
+      message: {
+        role: 'assistant',
+        content: null,
+        tool_calls: [
+          { id: 'call_0', type: 'function', function: { name: 'tool_0', arguments: '{}' } },
+        ],
+      },
+      finishReason: 'tool_calls',
+      sampled: { kind: 'arm', arm: 'tool_0', propensity: 0.5, available: TOOLS },
+      usage: { promptTokens: 10, completionTokens: 1 },
+    }),
+  }),
+  close: async () => undefined,
+};
+
+/**
+ * What a call costs through HTTP, with 151 tools in each body and a policy that answers at once. Client and server share one thread, so
+ * `callsPerSecond` counts both against one core; `cpuMicrosPerCall` is all that the process burnt.
+ */
+export async function run(): Promise<Record<string, number>> {
+  const batch = createBatchRecorder();
+  const session = 'bench/0';
+  batch.open(session);
+  const gateway = createGateway({
+    policies: instantPolicies,
+    routing: { resolve: async () => null, named: async () => [], policies: async () => [] },
+    recorder: batch satisfies Recorder,
+    signingKey: SIGNING_KEY,
+    apiKeys: null,
+    rewards: null,
+  });
+  const server = await serveGateway(gateway);
+  const key = mintSessionToken(SIGNING_KEY, {
+    session,
+    agent: 'bench',
+    policy: 'bench',
+    checkpoint: CHECKPOINT,
+    sampling: { temperature: 1 },
+    draw: { seed: 1, iteration: 0, task: 'a', member: 0 },
+    expiresAt: Math.floor(Date.now() / 1_000) + 3_600,
+  });
+  const requests = Array.from({ length: 256 }, (_, i) => requestBytes(key, i));
+  try {
+    await load(server.url, requests, WARM_UP_CALLS);
+    const cpu = process.cpuUsage();
+    const startedAt = performance.now();
+    const latencies = await load(server.url, requests, CALLS);
+    const seconds = (performance.now() - startedAt) / 1_000;
+    const { user, system } = process.cpuUsage(cpu);
+    return {
+      callsPerSecond: CALLS / seconds,
+      cpuMicrosPerCall: (user + system) / CALLS,
+      p50Ms: quantile(latencies, 0.5),
+      p99Ms: quantile(latencies, 0.99),
+      requestBytes: requests[0]?.length ?? 0,
+      rssMb: process.memoryUsage().rss / 2 ** 20,
+    };
+  } finally {
+    await server.close(1_000);
+  }
+}
+
+function requestBytes(key: string, i: number): Buffer {
+  const body = JSON.stringify({
+    model: 'ratchet/bench',
+    messages: [
+      { role: 'system', content: 'You help customers of a bank. Call the tool that fits.' },
+      { role: 'user', content: `what is the weather like in town number ${i} today` },
+    ],
+    tools,
+  });
+  const head = [
+    'POST /v1/chat/completions HTTP/1.1',
+    'host: bench',
+    `authorization: Bearer ${key}`,
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+  ];
+  return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+/** Each connection asks again as soon as it was answered. @returns milliseconds per call. */
+async function load(url: string, requests: readonly Buffer[], calls: number): Promise<number[]> {
+  const { hostname, port } = new URL(url);
+  const latencies: number[] = [];
+  let next = 0;
+  const work = async (): Promise<void> => {
+    const socket = connect(Number(port), hostname).setNoDelay();
+    while (next < calls) {
+      const bytes = requests[next++ % requests.length] ?? Buffer.alloc(0);
+      const startedAt = performance.now();
+      const status = await exchange(socket, bytes);
+      if (status !== 200) throw new RangeError(`the gateway answered ${status}`);
+      latencies.push(performance.now() - startedAt);
+    }
+    socket.destroy();
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, work));
+  return latencies;
+}
+
+/** As little HTTP as it takes, so that what is measured is the gateway. @returns the status. */
+function exchange(socket: Socket, request: Buffer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const onData = (chunk: Buffer): void => {
+      text += chunk.toString('latin1');
+      const end = text.indexOf('\r\n\r\n');
+      const length = /content-length: (\d+)/i.exec(text)?.[1];
+      if (end === -1 || length === undefined || text.length < end + 4 + Number(length)) return;
+      socket.off('data', onData).off('error', reject);
+      resolve(Number(text.slice(9, 12)));
+    };
+    socket.on('data', onData).once('error', reject);
+    socket.write(request);
+  });
+}
+
+function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? NaN;
+}

@@ -1,0 +1,89 @@
+import { Hono } from 'hono';
+import type { PolicyServer } from '../policies/policy-server';
+import type { ApiKeyStore } from './api-keys';
+import { createAuthenticate } from './auth';
+import type { GatewayCounters } from './counters';
+import { createCounters } from './counters';
+import type { Recorder } from './recorder';
+import { RequestError } from './request-error';
+import type { RewardWriter } from './reward-writer';
+import type { GatewayEnv, LogEntry } from './route';
+import { createRoutes } from './route';
+import { chatCompletions } from './routes/chat-completions';
+import { postFeedback } from './routes/feedback';
+import { health, readiness } from './routes/health';
+import { listModels } from './routes/models';
+import { openSession } from './routes/sessions';
+import type { RoutingReader } from './routing-reader';
+
+export interface GatewayDeps {
+  readonly policies: PolicyServer;
+  readonly routing: RoutingReader;
+  readonly recorder: Recorder;
+  /** 32 bytes, the same for every gateway that shall accept the others' session keys and response ids. */
+  readonly signingKey: Uint8Array;
+  /** null lets in nobody but sessions: the gateway of a rollout worker. */
+  readonly apiKeys: ApiKeyStore | null;
+  /** null does not offer `/v1/feedback`. */
+  readonly rewards: RewardWriter | null;
+  /** @default 4 MiB */
+  readonly bodyLimitBytes?: number;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  readonly counters?: GatewayCounters;
+  /** Told of what failed on our side. Entries hold no keys and no bodies. */
+  readonly log?: (entry: LogEntry) => void;
+}
+
+export type Gateway = Hono<GatewayEnv>;
+
+/** The HTTP app. It listens nowhere (see serve.ts) and keeps nothing but caches, so any number of them can stand side by side. */
+export function createGateway({
+  bodyLimitBytes = 4 * 1024 * 1024,
+  now = Date.now,
+  counters = createCounters(),
+  log = () => undefined,
+  ...deps
+}: GatewayDeps): Gateway {
+  const { signingKey, routing, rewards } = deps;
+  const authenticate = createAuthenticate(signingKey, deps.apiKeys, now);
+  const routes = createRoutes({ authenticate, counters, log });
+
+  const app = new Hono<GatewayEnv>();
+  app.post(
+    '/v1/chat/completions',
+    routes.admit(
+      ['session', 'agent'],
+      chatCompletions({ ...deps, bodyLimitBytes, now, counters, log }),
+    ),
+  );
+  app.get(
+    '/v1/models',
+    routes.admit(
+      ['session', 'agent', 'runner', 'scorer', 'approver', 'admin'],
+      listModels({ routing }),
+    ),
+  );
+  app.post(
+    '/v1/sessions',
+    routes.admit(['runner', 'admin'], openSession({ signingKey, bodyLimitBytes, now })),
+  );
+  if (rewards !== null) {
+    app.post(
+      '/v1/feedback',
+      routes.admit(
+        ['agent', 'scorer', 'admin'],
+        postFeedback({ rewards, signingKey, bodyLimitBytes, now }),
+      ),
+    );
+  }
+  app.get('/healthz', routes.open(health()));
+  app.get('/readyz', routes.open(readiness({ routing })));
+
+  app.notFound((c) => {
+    const message = `unknown route: ${c.req.method} ${c.req.path.slice(0, 200)}`;
+    return routes.fail(c, new RequestError(message, { status: 404, reason: 'unknown_route' }));
+  });
+  app.onError((error, c) => routes.fail(c, error));
+  return app;
+}

@@ -1,0 +1,68 @@
+import type { ApiKeyRecord, ApiKeyStore, Role } from './api-keys';
+import { API_KEY_PREFIX } from './api-keys';
+import { createApiKeyVerifier } from './api-key-verifier';
+import { forbidden, unauthorized } from './request-error';
+import type { SessionClaims } from './session-token';
+import { SESSION_TOKEN_PREFIX, verifySessionToken } from './session-token';
+
+/** Who makes a request: the holder of a session's signed token, or of a long-lived key. */
+export type Principal =
+  | { readonly kind: 'session'; readonly claims: SessionClaims }
+  | { readonly kind: 'key'; readonly record: ApiKeyRecord };
+
+/** `session` is a rollout's token; the others are roles of long-lived keys. */
+export type Admitted = Role | 'session';
+
+export interface AuthHeaders {
+  readonly authorization: string | undefined;
+  readonly xApiKey: string | undefined;
+}
+
+/**
+ * @throws {RequestError} 401 if there is no valid key, 403 if its role is not among `admits`.
+ */
+export type Authenticate = (
+  headers: AuthHeaders,
+  admits: readonly Admitted[],
+) => Promise<Principal>;
+
+export function createAuthenticate(
+  signingKey: Uint8Array,
+  apiKeys: ApiKeyStore | null,
+  now: () => number,
+): Authenticate {
+  const verifyApiKey = apiKeys === null ? null : createApiKeyVerifier(apiKeys, now);
+
+  const identify = async (key: string): Promise<Principal> => {
+    if (key.startsWith(SESSION_TOKEN_PREFIX)) {
+      return { kind: 'session', claims: verifySessionToken(signingKey, key, now()) };
+    }
+    if (!key.startsWith(API_KEY_PREFIX)) {
+      throw unauthorized('the API key is malformed: expected rks-… (a session) or rk-… (a key)');
+    }
+    if (verifyApiKey === null) {
+      throw unauthorized('this gateway only serves sessions: expected a session key (rks-…)');
+    }
+    return { kind: 'key', record: await verifyApiKey(key) };
+  };
+
+  return async (headers, admits) => {
+    const principal = await identify(keyOf(headers));
+    const role = principal.kind === 'session' ? 'session' : principal.record.role;
+    if (!admits.includes(role)) {
+      throw forbidden(`a key of role ${role} may not do this: expected ${admits.join(' or ')}`);
+    }
+    return principal;
+  };
+}
+
+function keyOf({ authorization, xApiKey }: AuthHeaders): string {
+  const bearer = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+  const key = bearer ?? xApiKey;
+  if (key === undefined || key === '') {
+    throw unauthorized(
+      'no API key was given: send `Authorization: Bearer <key>` or `x-api-key: <key>`',
+    );
+  }
+  return key;
+}

@@ -1,0 +1,77 @@
+import type { IncomingMessage } from 'node:http';
+import type { GatewayContext } from './route';
+import { badRequest, RequestError } from './request-error';
+
+/**
+ * The request's body as text.
+ *
+ * @throws {RequestError} 413 as soon as more than `limitBytes` are announced or have come, the rest unread; 415 for a compressed body.
+ */
+export async function readBody(c: GatewayContext, limitBytes: number): Promise<string> {
+  const encoding = c.req.header('content-encoding');
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new RequestError('the body is compressed: send it without content-encoding', {
+      status: 415,
+      reason: 'unsupported_content_encoding',
+    });
+  }
+  if (Number(c.req.header('content-length') ?? 0) > limitBytes) throw tooLarge(limitBytes);
+  // Behind a server the bytes are taken from the socket's own stream: half the price of a web stream over it.
+  const incoming = c.env?.incoming;
+  const chunks =
+    incoming === undefined
+      ? await readWebStream(c.req.raw.body, limitBytes)
+      : await readIncoming(incoming, limitBytes);
+  return (chunks.length === 1 ? asBuffer(chunks[0]) : Buffer.concat(chunks)).toString('utf8');
+}
+
+function readIncoming(incoming: IncomingMessage, limitBytes: number): Promise<Uint8Array[]> {
+  return new Promise((resolve, reject) => {
+    const chunks: Uint8Array[] = [];
+    let sizeBytes = 0;
+    const settle = (then: () => void): void => {
+      incoming.off('data', onData).off('end', onEnd).off('error', onCut).off('close', onCut);
+      then();
+    };
+    const onData = (chunk: Uint8Array): void => {
+      sizeBytes += chunk.length;
+      chunks.push(chunk);
+      if (sizeBytes <= limitBytes) return;
+      incoming.pause();
+      settle(() => reject(tooLarge(limitBytes)));
+    };
+    const onEnd = (): void => settle(() => resolve(chunks));
+    const onCut = (): void =>
+      settle(() =>
+        reject(badRequest('the connection ended before the body did', 'incomplete_body')),
+      );
+    incoming.on('data', onData).on('end', onEnd).on('error', onCut).on('close', onCut);
+  });
+}
+
+async function readWebStream(
+  body: ReadableStream<Uint8Array> | null,
+  limitBytes: number,
+): Promise<Uint8Array[]> {
+  const chunks: Uint8Array[] = [];
+  if (body === null) return chunks;
+  let sizeBytes = 0;
+  for await (const chunk of body) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > limitBytes) throw tooLarge(limitBytes);
+    chunks.push(chunk);
+  }
+  return chunks;
+}
+
+function asBuffer(bytes: Uint8Array | undefined): Buffer {
+  if (bytes === undefined) return Buffer.alloc(0);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function tooLarge(limitBytes: number): RequestError {
+  return new RequestError(`the body is too large: expected at most ${limitBytes} bytes`, {
+    status: 413,
+    reason: 'request_too_large',
+  });
+}

@@ -1,0 +1,63 @@
+import { IntegrityError } from '../errors';
+import { RewardRecord } from '../schemas/reward';
+import { canonicalJson } from '../storage/canonical-json';
+import { sha256Hex } from '../storage/digest';
+import { parseJson } from '../storage/json-objects';
+import { rewardsKey } from '../storage/keys';
+import { getIfPresent } from '../storage/object-ref';
+import type { ObjectStore } from '../storage/object-store';
+
+/** `repeated`: the record was there already; `conflict`: another one was, under the same id. */
+export interface RewardWritten {
+  readonly outcome: 'written' | 'repeated' | 'conflict';
+  /** What is stored. */
+  readonly record: RewardRecord;
+}
+
+export interface RewardWriter {
+  /** Resolves once the record is durable. */
+  write(record: RewardRecord): Promise<RewardWritten>;
+}
+
+const DAY_MS = 86_400_000;
+
+/**
+ * Writes each record as a segment of its own under the day of its `at` (UTC): `v1/rewards/<day>/<sha256 of its id>.jsonl`. The put is
+ * if-absent, so of two writers of one id exactly one writes. A repeat is noticed on the same day and the next one; later it is
+ * another line with the same id, and readers count an id once.
+ */
+export function createRewardWriter(store: ObjectStore): RewardWriter {
+  const read = async (key: string): Promise<RewardRecord | null> => {
+    const stored = await getIfPresent(store, key);
+    return stored === null ? null : parseJson(stored.bytes, RewardRecord, key);
+  };
+
+  return {
+    async write(record) {
+      const name = sha256Hex(record.id);
+      const keyAt = (ms: number): string =>
+        rewardsKey(new Date(ms).toISOString().slice(0, 10), name);
+      const atMs = Date.parse(record.at);
+      const yesterday = await read(keyAt(atMs - DAY_MS));
+      if (yesterday !== null) return compare(record, yesterday);
+
+      const key = keyAt(atMs);
+      const bytes = new TextEncoder().encode(`${canonicalJson(record)}\n`);
+      const { committed } = await store.put(key, bytes, {
+        ifAbsent: true,
+        sha256: sha256Hex(bytes),
+      });
+      if (committed) return { outcome: 'written', record };
+      const stored = await read(key);
+      if (stored === null)
+        throw new IntegrityError('a reward record disappeared', { context: { key } });
+      return compare(record, stored);
+    },
+  };
+}
+
+/** The time is when it was said first; saying the same later is the same. */
+function compare(record: RewardRecord, stored: RewardRecord): RewardWritten {
+  const isSame = canonicalJson({ ...record, at: stored.at }) === canonicalJson(stored);
+  return { outcome: isSame ? 'repeated' : 'conflict', record: stored };
+}

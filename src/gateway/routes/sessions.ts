@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { Sampling } from '../../schemas/decision';
+import { Digest, Name } from '../../schemas/ids';
+import type { Principal } from '../auth';
+import { parseJson, validate } from '../json-body';
+import { readBody } from '../read-body';
+import type { Handler } from '../route';
+import { mintSessionToken } from '../session-token';
+
+/** The body of `POST /v1/sessions`. */
+export const SessionRequest = z
+  .strictObject({
+    agent: Name,
+    /** The runner's own name for it; the session's id is `session/<agent>/<this>`. Random when left out. */
+    session: z.string().min(1).max(200).optional(),
+    policy: Name.optional(),
+    /** Pins the policy's checkpoint. */
+    checkpoint: Digest.optional(),
+    sampling: Sampling.optional(),
+    /** How long the key works. */
+    ttl_seconds: z.int().min(1).max(86_400).default(3_600),
+  })
+  .refine(({ policy, checkpoint }) => checkpoint === undefined || policy !== undefined, {
+    message: 'a checkpoint is pinned for a policy: name it',
+    path: ['policy'],
+  });
+
+export interface SessionsDeps {
+  readonly signingKey: Uint8Array;
+  readonly bodyLimitBytes: number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** `POST /v1/sessions`: opens a session for an agent that somebody else runs, and answers the API key that it is to be given. */
+export function openSession({ signingKey, bodyLimitBytes, now }: SessionsDeps): Handler<Principal> {
+  return async (c) => {
+    const body = validate(SessionRequest, parseJson(await readBody(c, bodyLimitBytes)));
+    const session = `session/${body.agent}/${body.session ?? randomUUID()}`;
+    const expiresAt = Math.ceil(now() / 1_000) + body.ttl_seconds;
+    const key = mintSessionToken(signingKey, {
+      session,
+      agent: body.agent,
+      policy: body.policy ?? null,
+      checkpoint: body.checkpoint ?? null,
+      sampling: body.sampling ?? null,
+      draw: null,
+      expiresAt,
+    });
+    return {
+      status: 201,
+      body: { object: 'session', id: session, api_key: key, expires_at: expiresAt },
+      // Nothing between us and the runner may keep the key.
+      headers: { 'cache-control': 'no-store' },
+    };
+  };
+}

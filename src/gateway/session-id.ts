@@ -1,0 +1,29 @@
+import { randomUUID } from 'node:crypto';
+import type { ChatRequest } from '../schemas/chat';
+import { sha256Hex } from '../storage/digest';
+
+// Ids of live sessions are `live/<agent>/<the client's own name>`. An agent's name holds no slash, so no agent can name a session of
+// another one; and no session of a rollout starts with `live/` (session-token.ts), so none can name a rollout's either.
+export const LIVE_PREFIX = 'live/';
+const MAX_NAME_LENGTH = 200;
+
+/** The header by which live traffic names its session, and by which it is told. */
+export const SESSION_HEADER = 'x-ratchet-session';
+
+/** The id under which an agent's session is stored. A name that is too long for that is replaced by its hash. */
+export function liveSessionId(agent: string, name: string): string {
+  return `${LIVE_PREFIX}${agent}/${name.length <= MAX_NAME_LENGTH ? name : sha256Hex(name)}`;
+}
+
+export function isLiveSessionOf(agent: string, session: string): boolean {
+  return session.startsWith(`${LIVE_PREFIX}${agent}/`);
+}
+
+/** What the client calls the session: the header, else what its body says, else nothing that any other request shares. */
+export function liveSessionName(header: string | undefined, request: ChatRequest): string {
+  const named = [header, request.metadata?.['session_id'], request.safety_identifier, request.user];
+  return (
+    (named.find((name) => typeof name === 'string' && name !== '') as string | undefined) ??
+    randomUUID()
+  );
+}

@@ -1,0 +1,43 @@
+import { TransientError } from '../../../src/errors';
+import { createBatchRecorder } from '../../../src/gateway/batch-recorder';
+import { recordedCall } from './recorded-call';
+
+describe('a batch’s recorder', () => {
+  test('numbers decisions in the order in which they were answered, each id once', async () => {
+    const recorder = createBatchRecorder();
+    recorder.open('s');
+    for (const id of ['b', 'a', 'b', 'c']) await recorder.record(recordedCall({ id }));
+    const { decisions } = recorder.take('s');
+    expect(decisions.map(({ id, sequence }) => [id, sequence])).toEqual([
+      ['b', 1],
+      ['a', 2],
+      ['c', 3],
+    ]);
+  });
+
+  test('keeps sessions apart, and each message once', async () => {
+    const recorder = createBatchRecorder();
+    recorder.open('s');
+    recorder.open('t');
+    await recorder.record(recordedCall({ id: 'a' }));
+    await recorder.record(recordedCall({ id: 'b' }, { session: 't' }));
+    recorder.recordFailure({ session: 't', agent: 'desk', status: 503, detail: 'x' });
+    expect(recorder.take('s')).toMatchObject({ decisions: [{ id: 'a' }], failures: [] });
+    const { decisions, messages, toolsets, failures } = recorder.take('t');
+    expect(decisions.map(({ id }) => id)).toEqual(['b']);
+    expect([...messages.keys()]).toEqual(['question', 'answer']);
+    expect([...toolsets.keys()]).toEqual(['toolset']);
+    expect(failures).toHaveLength(1);
+  });
+
+  test('refuses calls of sessions that are not open: before, and after they were taken', async () => {
+    const recorder = createBatchRecorder();
+    await expect(recorder.record(recordedCall({}))).rejects.toThrow(TransientError);
+    recorder.open('s');
+    await recorder.record(recordedCall({}));
+    recorder.take('s');
+    await expect(recorder.record(recordedCall({}))).rejects.toThrow(/session=s/);
+    recorder.recordFailure({ session: 's', agent: 'desk', status: 500, detail: 'late' });
+    expect(recorder.take('s')).toMatchObject({ decisions: [], failures: [] });
+  });
+});

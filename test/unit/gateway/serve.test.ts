@@ -1,0 +1,98 @@
+import { connect } from 'node:net';
+import { TransientError } from '../../../src/errors';
+import { serveGateway } from '../../../src/gateway/serve';
+import { chat, createFixture } from './gateway-fixture';
+
+const post = (url: string, key: string, body: unknown): Promise<Response> =>
+  fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}` },
+    body: JSON.stringify(body),
+  });
+
+describe('a served gateway', () => {
+  test('listens on loopback, on a free port', async () => {
+    const gateway = await createFixture();
+    const server = await serveGateway(gateway.app);
+    expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    expect((await post(server.url, gateway.session(), chat())).status).toBe(200);
+    await server.close();
+    await expect(fetch(server.url)).rejects.toThrow();
+  });
+
+  test('says when its port is taken', async () => {
+    const gateway = await createFixture();
+    const server = await serveGateway(gateway.app);
+    const port = Number(new URL(server.url).port);
+    await expect(serveGateway(gateway.app, { port })).rejects.toThrow(TransientError);
+    await server.close();
+  });
+
+  test('lets the calls under way finish when it closes, kept-alive connections or not', async () => {
+    const gateway = await createFixture({
+      recorder: {
+        record: () => new Promise((resolve) => setTimeout(resolve, 200)),
+        recordFailure: () => undefined,
+      },
+    });
+    const server = await serveGateway(gateway.app);
+    const call = post(server.url, gateway.session(), chat());
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const startedAt = Date.now();
+    await server.close();
+    expect(Date.now() - startedAt).toBeLessThan(2_000);
+    expect((await call).status).toBe(200);
+  });
+
+  test('cuts what does not finish in time', async () => {
+    const gateway = await createFixture({
+      recorder: { record: () => new Promise(() => undefined), recordFailure: () => undefined },
+    });
+    const server = await serveGateway(gateway.app);
+    const call = post(server.url, gateway.session(), chat()).catch(() => 'cut');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await server.close(50);
+    expect(await call).toBe('cut');
+  });
+
+  test('answers 413 to a 10 MiB body without reading it, and 401 before any of it', async () => {
+    const gateway = await createFixture();
+    const server = await serveGateway(gateway.app);
+    // Only the head is ever sent: an answer proves that nothing waited for the body.
+    const status = (key: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const { hostname, port } = new URL(server.url);
+        const socket = connect(Number(port), hostname);
+        socket.once('data', (chunk) => {
+          resolve(chunk.toString().slice(9, 12));
+          socket.destroy();
+        });
+        socket.once('error', reject);
+        socket.write(
+          `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\ncontent-length: 10485760\r\n\r\n`,
+        );
+      });
+    expect(await status(gateway.session())).toBe('413');
+    expect(await status('rks-x')).toBe('401');
+    // A client that sends it all still gets to read the answer.
+    const large = await post(server.url, gateway.session(), { x: 'y'.repeat(10 * 1024 * 1024) });
+    expect(large.status).toBe(413);
+    await server.close();
+  });
+
+  test('stops reading a body that turns out too large', async () => {
+    const gateway = await createFixture({ bodyLimitBytes: 1_000 });
+    const server = await serveGateway(gateway.app);
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      for (let i = 0; i < 100; i++) yield new Uint8Array(100);
+    }
+    const response = await fetch(`${server.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${gateway.session()}` },
+      body: chunks(),
+      duplex: 'half',
+    });
+    expect(response.status).toBe(413);
+    await server.close();
+  });
+});
