@@ -1,0 +1,170 @@
+import { randomBytes } from 'node:crypto';
+import { Context } from '@temporalio/activity';
+import { z } from 'zod';
+import type { DatasetReader } from '../src/datasets/dataset-reader';
+import { registerDataset } from '../src/datasets/register-dataset';
+import { InvalidInputError, NotFoundError } from '../src/errors';
+import type { TrainedPolicy, TrainingJob } from '../src/policies/policy-kind';
+import type { Trainer } from '../src/ports/trainer';
+import type { Project } from '../src/project';
+import { readFeedback } from '../src/rollouts/read-feedback';
+import type { Digest } from '../src/schemas/ids';
+import { ObjectRef } from '../src/schemas/object-ref';
+import {
+  CreatePolicyInput,
+  type CreatePolicyResult,
+  TrainInput,
+  type TrainResult,
+} from '../src/schemas/stages';
+import { CreateConfig } from '../src/schemas/train-config';
+import { putBlob } from '../src/storage/blobs';
+import { readCheckpoint, writeCheckpoint } from '../src/storage/checkpoints';
+import { runStateKey } from '../src/storage/keys';
+import { readRef, putRef } from '../src/storage/object-ref';
+import type { ObjectStore } from '../src/storage/object-store';
+import { attemptName, resumeDetails, startHeartbeat } from './heartbeat';
+import { parseActivityInput } from './parse-activity-input';
+
+export interface TrainDeps {
+  readonly store: ObjectStore;
+  readonly datasets: DatasetReader;
+  readonly project: Project;
+  readonly trainer: Trainer;
+  /** Optimizer steps between two resumable states: what a killed training repeats at most. */
+  readonly stateEvery: number;
+}
+
+export interface TrainActivities {
+  createPolicy(input: z.input<typeof CreatePolicyInput>): Promise<z.infer<typeof CreatePolicyResult>>;
+  train(input: z.input<typeof TrainInput>): Promise<TrainResult>;
+}
+
+const Progress = z.strictObject({
+  /** Optimizer steps. */
+  done: z.int().min(0),
+  of: z.int().min(0),
+  loss: z.number().nullable(),
+  /** The newest resumable state. */
+  state: ObjectRef.nullable(),
+});
+type Progress = z.infer<typeof Progress>;
+
+/**
+ * Training, resumable. The state of every `stateEvery` steps is written under a key of this attempt's own and named in
+ * the heartbeat; the next attempt goes on from it and ends in the same bytes. The checkpoint is content-addressed and
+ * committed by its manifest, so a zombie attempt can only write what the living one writes too.
+ */
+export function createTrainActivities({ store, datasets, project, trainer, stateEvery }: TrainDeps): TrainActivities {
+  const run = async (
+    place: { readonly run: string; readonly iteration: number },
+    prepare: () => Promise<TrainingJob>,
+  ): Promise<TrainedPolicy> => {
+    const resumed = resumeDetails(Progress);
+    let progress: Progress = resumed ?? { done: 0, of: 0, loss: null, state: null };
+    const heartbeat = startHeartbeat(progress);
+    const attempt = attemptName(randomBytes(4).toString('hex'));
+    const written: string[] = [];
+    try {
+      const job = await prepare();
+      const state = await readState(store, progress.state);
+      if (state === null) progress = { ...progress, state: null };
+      const trained = await trainer.train(job, {
+        signal: Context.current().cancellationSignal,
+        stateEvery,
+        ...(state === null ? {} : { resumeFrom: state }),
+        onProgress: ({ done, of, loss }) => {
+          progress = { ...progress, done, of, loss: Number.isFinite(loss) ? loss : null };
+          heartbeat.set(progress);
+        },
+        onState: async (bytes) => {
+          const key = runStateKey(place.run, place.iteration, `${attempt}-${written.length}`);
+          const ref = await putRef(store, key, bytes);
+          written.push(key);
+          progress = { ...progress, state: ref };
+          heartbeat.set(progress);
+        },
+      });
+      // The result is complete: the states on the way to it, our own and the one we resumed from, are of no more use.
+      const finished = progress.state === null ? written : [...written, progress.state.key];
+      if (resumed?.state !== undefined && resumed.state !== null) finished.push(resumed.state.key);
+      await tidy(store, finished);
+      return trained;
+    } finally {
+      heartbeat.stop();
+    }
+  };
+
+  const commit = (trained: TrainedPolicy, kind: string): Promise<Digest> =>
+    writeCheckpoint(store, { files: trained.files, metadata: { kind } });
+
+  return {
+    async createPolicy(rawInput) {
+      const input = parseActivityInput(CreatePolicyInput, rawInput, 'createPolicy');
+      const registration = project.policies[input.policy];
+      const source = project.datasets[registration?.createFrom.dataset ?? ''];
+      if (registration === undefined || source === undefined) {
+        throw new InvalidInputError('the policy, or the dataset it is created from, is not registered on this worker', {
+          context: { policy: input.policy },
+        });
+      }
+      const trained = await run({ run: input.run, iteration: 0 }, async () => {
+        const dataset = await registerDataset(store, registration.createFrom.dataset, await source());
+        return {
+          type: 'create',
+          config: registration.config,
+          demonstrations: await datasets.demonstrations(registration.createFrom.dataset, dataset),
+          create: registration.create ?? CreateConfig.parse({}),
+          seed: input.seed,
+          dataset,
+        };
+      });
+      return { checkpoint: await commit(trained, registration.config.kind) };
+    },
+
+    async train(rawInput) {
+      const input = parseActivityInput(TrainInput, rawInput, 'train');
+      const trained = await run(input, async () => {
+        const { files } = await readCheckpoint(store, input.parent);
+        return {
+          type: 'train',
+          parent: { digest: input.parent, files },
+          feedback: await readFeedback(store, input, files),
+          replay: input.replay === null ? null : await readRef(store, input.replay),
+          train: input.train,
+          seed: input.seed,
+          iteration: input.iteration + 1,
+          dataset: input.dataset,
+        };
+      });
+      return {
+        checkpoint: await commit(trained, 'choice'),
+        replay: await putBlob(store, trained.replay),
+        optimizerSteps: trained.optimizerSteps,
+        examples: trained.examples,
+        metrics: { ...trained.metrics },
+      };
+    },
+  };
+}
+
+/**
+ * The state to go on from; null starts at the beginning. A state that is gone was tidied away by an attempt that finished its
+ * training and died before its result was recorded: the same bytes come out again, only later.
+ */
+async function readState(store: ObjectStore, ref: ObjectRef | null): Promise<Uint8Array | null> {
+  if (ref === null) return null;
+  try {
+    return await readRef(store, ref);
+  } catch (error) {
+    if (error instanceof NotFoundError) return null;
+    throw error;
+  }
+}
+
+async function tidy(store: ObjectStore, keys: readonly string[]): Promise<void> {
+  try {
+    await Promise.all(keys.map((key) => store.delete(key)));
+  } catch {
+    // The result stands: a state that stays behind is garbage under the run's own prefix, and harms nobody.
+  }
+}

@@ -1,0 +1,32 @@
+import type { ChatRequest } from '../schemas/chat';
+import type { Sampled, Sampling } from '../schemas/decision';
+import type { Digest } from '../schemas/ids';
+import type { Message } from '../schemas/message';
+
+/** What one call of a policy gives: the answer's message and how it was sampled. */
+export interface PolicyAnswer {
+  readonly message: Message;
+  readonly finishReason: 'stop' | 'tool_calls';
+  /** null when there was nothing to decide (the conversation ends in the result of a tool that this policy called). */
+  readonly sampled: Sampled | null;
+  readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
+}
+
+/** One checkpoint, loaded. */
+export interface ServedPolicy {
+  readonly checkpoint: Digest;
+  /**
+   * Answers one request. Concurrent calls are batched; an answer never depends on who shares its batch.
+   *
+   * @param uniform a draw from [0, 1) that decides what is sampled; ignored at temperature 0.
+   * @throws {InvalidInputError} if no arm can take the request.
+   */
+  answer(request: ChatRequest, sampling: Sampling, uniform: number): Promise<PolicyAnswer>;
+}
+
+/** Serves checkpoints by digest: what is not loaded is fetched, and the least recently used are released. */
+export interface PolicyServer {
+  /** @throws {NotFoundError} if no such checkpoint is in the store. */
+  serve(checkpoint: Digest): Promise<ServedPolicy>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,344 @@
+import {
+  condition,
+  executeChild,
+  makeContinueAsNewFunc,
+  setCurrentDetails,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { decideDrops, sumCounts } from '../src/loop/drops';
+import { withRefusal } from '../src/loop/refusals';
+import { renderRun } from '../src/loop/render';
+import { runKey } from '../src/loop/run-key';
+import {
+  finishIteration,
+  isSelectDue,
+  phaseName,
+  RunState,
+  type RunOutcome,
+  type RunPhase,
+  type RunStatus,
+} from '../src/loop/run-state';
+import type { ApprovalRecord, ApprovalRequest } from '../src/schemas/approval';
+import { durationMs } from '../src/schemas/duration';
+import type { Estimate } from '../src/schemas/estimate';
+import { shortDigest, type Digest } from '../src/schemas/ids';
+import { RunConfig } from '../src/schemas/run-config';
+import type { EvaluationSummary, TaskSelection } from '../src/schemas/stages';
+import { activityProxies } from './activity-proxies';
+import { createApprovalDesk } from './approval-desk';
+import { createAttention, StepAbandoned } from './attention';
+import { evaluation } from './evaluation';
+import { handOver } from './hand-over';
+import { pauseSignal, resumeSignal, statusQuery, stopSignal, type EvaluationResult } from './messages';
+import { parseInput } from './parse-input';
+import { rollOutBatch, scoreBatch, type BatchRequest } from './roll-and-score';
+import { publishSearchAttributes } from './search-attributes';
+
+/**
+ * Roll out, score, train, N times; then gate, ask a human and hand the approved candidate to a promotion.
+ *
+ * @param input a RunConfig (`ratchet schema run` prints its JSON Schema).
+ * @param carried the state that continue-as-new hands on; nobody else passes it.
+ */
+export async function trainingRun(input: unknown, carried?: unknown): Promise<RunOutcome> {
+  const config = parseInput(RunConfig, input, 'The run’s configuration');
+  const resumed = carried === undefined ? null : parseInput(RunState, carried, 'The carried state');
+  const info = workflowInfo();
+  const proxies = activityProxies();
+  const run = runKey(info.workflowId, info.firstExecutionRunId);
+
+  let state: RunState | null = resumed;
+  let phase: RunPhase = { kind: 'preparing' };
+  let gate: EvaluationSummary | null = null;
+  let report: EvaluationSummary | null = null;
+  let paused = resumed?.paused ?? false;
+  let stopRequested = resumed?.stopRequested ?? false;
+  let refusals = resumed?.refusals ?? [];
+
+  const status = (): RunStatus => ({
+    run,
+    policy: config.policy,
+    phase,
+    iterations: state?.iterations ?? 0,
+    of: config.iterations,
+    startedAt: state?.startedAt ?? info.startTime.toISOString(),
+    dataset: state?.dataset ?? null,
+    base: state?.base ?? null,
+    baseSelect: state?.baseSelect ?? null,
+    checkpoint: state?.checkpoint ?? null,
+    best: state?.best ?? null,
+    points: state?.points ?? [],
+    gate,
+    report,
+    paused,
+    refusals,
+  });
+  const show = (): void => setCurrentDetails(renderRun(status(), info.workflowId, config.approval.approvers));
+  const enter = (next: RunPhase): void => {
+    phase = next;
+    show();
+    if (state?.searchAttributes !== true) return;
+    const reward = state.points.at(-1)?.reward?.value;
+    publishSearchAttributes({
+      policy: config.policy,
+      phase: phaseName(next),
+      iteration: state.iterations,
+      ...('candidate' in next ? { candidate: next.candidate } : {}),
+      ...(next.kind === 'awaiting-approval' ? { candidate: next.request.candidate } : {}),
+      ...(reward === undefined ? {} : { reward }),
+    });
+  };
+
+  setHandler(statusQuery, status, { description: 'Phase, learning curve, evidence, refused messages.' });
+  setHandler(pauseSignal, () => void (paused = true), { description: 'Stop before the next iteration, until resume.' });
+  setHandler(resumeSignal, () => void (paused = false), { description: 'Go on after pause.' });
+  setHandler(stopSignal, () => void (stopRequested = true), {
+    description: 'Finish this iteration, then evaluate the best checkpoint.',
+  });
+  const attention = createAttention({
+    onWaiting: (step, reason) => enter({ kind: 'needs-attention', step, reason }),
+    isAbandoned: () => stopRequested,
+  });
+  const desk = createApprovalDesk({
+    approvers: config.approval.approvers,
+    onRefused: (message, reason) => {
+      refusals = withRefusal(refusals, { message, reason, at: new Date().toISOString() });
+      show();
+    },
+  });
+  const { attend } = attention;
+
+  const open = async (): Promise<RunState> => {
+    enter({ kind: 'preparing' });
+    const opened = await attend('opening the run', () =>
+      proxies.control.openRun.executeWithOptions({ summary: `check ${config.policy}, ${config.dataset}, ${config.agent}` }, [
+        { config },
+      ]),
+    );
+    let base = opened.champion;
+    if (base === null) {
+      enter({ kind: 'creating-policy' });
+      const created = await attend('creating the policy', () =>
+        proxies.gpu.createPolicy.executeWithOptions({ summary: `create ${config.policy} from demonstrations` }, [
+          { run, policy: config.policy, seed: config.seed },
+        ]),
+      );
+      base = await attend('registering the first champion', () =>
+        proxies.control.registerChampion.executeWithOptions({ summary: `champion 1: ${shortDigest(created.checkpoint)}` }, [
+          { policy: config.policy, checkpoint: created.checkpoint },
+        ]),
+      );
+    }
+    return {
+      formatVersion: 1,
+      config,
+      run,
+      startedAt: info.startTime.toISOString(),
+      dataset: opened.dataset,
+      tasks: opened.tasks,
+      searchAttributes: opened.searchAttributes,
+      base,
+      baseSelect: null,
+      checkpoint: base.digest,
+      replay: null,
+      iterations: 0,
+      points: [],
+      best: null,
+      paused,
+      stopRequested,
+      refusals,
+    };
+  };
+
+  const requestFor = (
+    current: RunState,
+    checkpoint: Digest,
+    selection: TaskSelection,
+    iteration: number,
+  ): BatchRequest => ({
+    run: selection.split === 'train' ? run : `${run}.select`,
+    iteration,
+    policy: config.policy,
+    agent: config.agent,
+    checkpoint,
+    dataset: current.dataset,
+    datasetName: config.dataset,
+    selection,
+    repeats: selection.split === 'train' ? config.repeats : 1,
+    seed: config.seed,
+    temperature: selection.split === 'train' ? config.temperature : 0,
+    rollouts: config.rollouts,
+  });
+
+  /** The target metric on the select split, greedily. */
+  const measureSelect = async (current: RunState, checkpoint: Digest, iteration: number): Promise<Estimate | null> => {
+    enter({ kind: 'selecting', iteration: Math.max(0, iteration - 1) });
+    const label = `select, after iteration ${iteration}`;
+    const count = Math.min(config.select.maxTasks, current.tasks.select);
+    const selection = { split: 'select', order: 'fixed', from: 0, count } as const;
+    const request = requestFor(current, checkpoint, selection, iteration);
+    const batch = await rollOutBatch(proxies, attention, request, label);
+    const scored = await scoreBatch(proxies, attention, request, batch, config.reward.weights, label);
+    return scored.metrics[config.gate.target] ?? null;
+  };
+
+  const iterate = async (current: RunState): Promise<RunState> => {
+    const iteration = current.iterations;
+    const label = `iteration ${iteration + 1} of ${config.iterations}`;
+    const selection = {
+      split: 'train',
+      order: 'shuffled',
+      from: iteration * config.tasksPerIteration,
+      count: config.tasksPerIteration,
+    } as const;
+    const request = requestFor(current, current.checkpoint, selection, iteration);
+    for (;;) {
+      enter({ kind: 'rolling-out', iteration });
+      const batch = await rollOutBatch(proxies, attention, request, label);
+      enter({ kind: 'scoring', iteration });
+      const scored = await scoreBatch(proxies, attention, request, batch, config.reward.weights, label);
+      const drops = sumCounts([batch.drops, scored.drops]);
+      const verdict = decideDrops({ rollouts: batch.rollouts, drops }, config.maxDropShare);
+      if (verdict.kind === 'stop') {
+        await attention.ask(`rollouts of ${label}`, verdict.reason);
+        continue; // the cause is mended: the same tasks again
+      }
+      enter({ kind: 'training', iteration });
+      const trained = await attend(`training of ${label}`, () =>
+        proxies.gpu.train.executeWithOptions({ summary: `${label}: train on ${scored.rollouts} rollouts` }, [
+          {
+            run,
+            iteration,
+            policy: config.policy,
+            dataset: current.dataset,
+            parent: current.checkpoint,
+            batches: [...batch.batches],
+            rewards: scored.rewards,
+            weights: config.reward.weights,
+            replay: current.replay,
+            train: config.train,
+            seed: config.seed,
+          },
+        ]),
+      );
+      const isLast = iteration + 1 === config.iterations || stopRequested;
+      const select = isSelectDue(iteration, config, isLast)
+        ? await measureSelect(current, trained.checkpoint, iteration + 1)
+        : null;
+      return finishIteration(current, {
+        point: {
+          iteration: iteration + 1,
+          checkpoint: trained.checkpoint,
+          rollouts: batch.rollouts,
+          dropped: Object.values(drops).reduce((sum, count) => sum + count, 0),
+          reward: scored.reward,
+          select,
+          loss: trained.metrics['loss'] ?? null,
+        },
+        replay: trained.replay,
+      });
+    }
+  };
+
+  let current: RunState = state ?? (await open());
+  state = current;
+  try {
+    current = state = {
+      ...current,
+      baseSelect: current.baseSelect ?? (await measureSelect(current, current.base.digest, 0)),
+    };
+    for (let inThisHistory = 0; current.iterations < config.iterations && !stopRequested; inThisHistory += 1) {
+      if (paused) {
+        enter({ kind: 'paused', iteration: current.iterations });
+        await condition(() => !paused || stopRequested);
+        continue;
+      }
+      if (inThisHistory >= config.iterationsPerHistory || (inThisHistory > 0 && workflowInfo().continueAsNewSuggested)) {
+        await makeContinueAsNewFunc<typeof trainingRun>()(config, { ...current, paused, stopRequested, refusals });
+      }
+      current = state = await iterate(current);
+    }
+  } catch (error) {
+    if (!(error instanceof StepAbandoned)) throw error; // `stop` while the iteration needed attention: evaluate what there is
+  }
+
+  const finish = (outcome: RunOutcome): RunOutcome => {
+    enter({ kind: 'done', outcome });
+    return outcome;
+  };
+  const { best } = current;
+  if (best === null) {
+    return finish({ kind: 'no-better-checkpoint', reason: 'no iteration was finished and measured on the select split' });
+  }
+  const candidate = best.checkpoint;
+
+  let evaluations = 0;
+  const evaluate = (split: 'gate' | 'report'): Promise<EvaluationResult> =>
+    attend(`evaluation on ${split}`, () => {
+      evaluations += 1;
+      return executeChild(evaluation, {
+        workflowId: `${info.workflowId}.${split}-${evaluations}`,
+        args: [
+          {
+            policy: config.policy,
+            dataset: config.dataset,
+            agent: config.agent,
+            candidate,
+            split,
+            seed: config.seed,
+            rollouts: config.rollouts,
+            gate: config.gate,
+          },
+        ],
+        staticSummary: `${config.policy}: ${shortDigest(candidate)} on ${split}`,
+      });
+    });
+
+  const ask = async (evidence: EvaluationResult): Promise<ApprovalRecord | ApprovalRequest> => {
+    const now = Date.now();
+    const request: ApprovalRequest = {
+      candidate,
+      evaluation: evidence.summary.evaluation,
+      dataset: evidence.summary.dataset,
+      champion: evidence.champion,
+      requestedAt: new Date(now).toISOString(),
+      deadline: new Date(now + durationMs(config.approval.deadline)).toISOString(),
+    };
+    const answer = desk.ask(request);
+    enter({ kind: 'awaiting-approval', request });
+    return (await answer) ?? request;
+  };
+
+  // Evaluate, ask, promote; again from the start whenever the champion moved meanwhile and the evidence is stale.
+  for (;;) {
+    enter({ kind: 'gating', candidate });
+    const evidence = await evaluate('gate');
+    gate = evidence.summary;
+    if (gate.decision !== 'pass') return finish({ kind: 'gate-not-passed', reasons: gate.reasons });
+    if (config.report && report === null) {
+      enter({ kind: 'reporting', candidate });
+      report = (await evaluate('report')).summary;
+    }
+    const answer = await ask(evidence);
+    if (!('decision' in answer)) return finish({ kind: 'approval-expired', deadline: answer.deadline });
+    if (answer.decision === 'reject') {
+      return finish({
+        kind: 'rejected',
+        by: answer.by,
+        ...(answer.comment === undefined ? {} : { comment: answer.comment }),
+      });
+    }
+    enter({ kind: 'promoting', candidate });
+    const settled = await handOver(attention, {
+      policy: config.policy,
+      candidate,
+      watch: config.watch,
+      approval: answer,
+      approvers: config.approval.approvers,
+    });
+    if (settled.kind === 'promoted') {
+      return finish({ kind: 'promoted', champion: settled.champion, promotion: `promotion.${config.policy}` });
+    }
+  }
+}
