@@ -11,6 +11,8 @@ export interface SessionRecording {
   readonly messages: ReadonlyMap<string, Message>;
   readonly toolsets: ReadonlyMap<string, readonly Tool[]>;
   readonly failures: readonly RecordedFailure[];
+  /** Calls that had no answer yet when the session was taken. */
+  readonly pendingCalls: number;
 }
 
 /**
@@ -32,10 +34,11 @@ interface OpenSession {
   readonly messages: Map<string, Message>;
   readonly toolsets: Map<string, readonly Tool[]>;
   readonly failures: RecordedFailure[];
+  pendingCalls: number;
 }
 
 function emptySession(): OpenSession {
-  return { decisions: new Map(), messages: new Map(), toolsets: new Map(), failures: [] };
+  return { decisions: new Map(), messages: new Map(), toolsets: new Map(), failures: [], pendingCalls: 0 };
 }
 
 export function createBatchRecorder(): BatchRecorder {
@@ -49,6 +52,15 @@ export function createBatchRecorder(): BatchRecorder {
       const taken = open.get(session) ?? emptySession();
       open.delete(session);
       return { ...taken, decisions: [...taken.decisions.values()] };
+    },
+
+    begin(session) {
+      const recording = open.get(session);
+      if (recording === undefined) return () => undefined; // over already: nobody counts any more
+      recording.pendingCalls += 1;
+      return () => {
+        recording.pendingCalls -= 1;
+      };
     },
 
     async record({ session, decision, messages, tools }) {

@@ -22,6 +22,11 @@ export interface RecordedFailure {
 
 /** Where a gateway's decisions go: a rollout batch's memory, or for live traffic the object store. */
 export interface Recorder {
+  /**
+   * A rollout's call has come in; the returned function says that it was answered, one way or the other. A call between
+   * the two when its agent ran out of time is the upstream's delay, not the policy's.
+   */
+  begin(session: string): () => void;
   /** Resolves once the decision is as durable as this recorder promises; only then is the agent answered. */
   record(call: RecordedCall): Promise<void>;
   recordFailure(failure: RecordedFailure): void;

@@ -135,6 +135,9 @@ export function createStoreRecorder({
       });
     },
 
+    // Nobody waits for a live session to end: there is nothing to count.
+    begin: () => () => undefined,
+
     // A live call that got no answer leaves no trajectory; its client was told, and the gateway's counters hold it.
     recordFailure() {},
 

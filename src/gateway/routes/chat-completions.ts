@@ -36,6 +36,7 @@ export function chatCompletions(deps: ChatCompletionsDeps): Handler<Principal> {
     if (principal.kind === 'session') {
       const { claims } = principal;
       const { session, agent } = claims;
+      const answered = deps.recorder.begin(session);
       try {
         const chat = parseChatBody(await readBody(c, deps.bodyLimitBytes), interner);
         const call = await callModel(deps, { agent, session, claims }, chat);
@@ -45,6 +46,8 @@ export function chatCompletions(deps: ChatCompletionsDeps): Handler<Principal> {
         const { status } = toErrorAnswer(error, requestId);
         deps.recorder.recordFailure({ session, agent, status, detail: describeError(error) });
         throw error;
+      } finally {
+        answered();
       }
     }
     const chat = parseChatBody(await readBody(c, deps.bodyLimitBytes), interner);

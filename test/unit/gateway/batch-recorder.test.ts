@@ -40,4 +40,14 @@ describe('a batch’s recorder', () => {
     recorder.recordFailure({ session: 's', agent: 'desk', status: 500, detail: 'late' });
     expect(recorder.take('s')).toMatchObject({ decisions: [], failures: [] });
   });
+
+  test('a call that has no answer when the session is taken counts as pending', () => {
+    const recorder = createBatchRecorder();
+    recorder.open('s');
+    const answered = recorder.begin('s');
+    recorder.begin('s');
+    recorder.begin('a session that is not open');
+    answered();
+    expect(recorder.take('s').pendingCalls).toBe(1);
+  });
 });

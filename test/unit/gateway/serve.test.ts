@@ -32,7 +32,7 @@ describe('a served gateway', () => {
     const gateway = await createFixture({
       recorder: {
         record: () => new Promise((resolve) => setTimeout(resolve, 200)),
-        recordFailure: () => undefined,
+        begin: () => () => undefined, recordFailure: () => undefined,
       },
     });
     const server = await serveGateway(gateway.app);
@@ -46,7 +46,7 @@ describe('a served gateway', () => {
 
   test('cuts what does not finish in time', async () => {
     const gateway = await createFixture({
-      recorder: { record: () => new Promise(() => undefined), recordFailure: () => undefined },
+      recorder: { record: () => new Promise(() => undefined), begin: () => () => undefined, recordFailure: () => undefined },
     });
     const server = await serveGateway(gateway.app);
     const call = post(server.url, gateway.session(), chat()).catch(() => 'cut');
