@@ -1,0 +1,13 @@
+import type { AgentRunner, AgentSpec } from '../../ports/agent-runner';
+import { createModuleRunner } from './module-runner';
+import { createProcessRunner } from './process-runner';
+
+/** The runner of a registered agent. One runner serves any number of attempts at once. */
+export function createAgentRunner(spec: AgentSpec): AgentRunner {
+  switch (spec.kind) {
+    case 'module':
+      return createModuleRunner(spec.run);
+    case 'process':
+      return createProcessRunner(spec);
+  }
+}
