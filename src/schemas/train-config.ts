@@ -47,7 +47,12 @@ const parentOptimizer = {
 };
 
 const learningRate = (value: number): z.ZodDefault<z.ZodNumber> =>
-  z.number().positive().max(1).default(value);
+  z
+    .number()
+    .positive()
+    .max(1)
+    .default(value)
+    .describe('Adam: size of the first step; see finalLearningRate.');
 const finalLearningRate = z
   .number()
   .min(0)
@@ -97,7 +102,7 @@ const PolicyGradient = {
  * −log(1 − Σ w·p) on the wrong ones, w = 1 − r̄, as far as no arm is known to be right.
  */
 const ReplayConfig = z.strictObject({
-  algorithm: z.literal('replay'),
+  algorithm: z.literal('replay').describe('Stored feedback of this and earlier iterations.'),
   ...optimizer,
   ...parentOptimizer,
   batch: batch(128),
@@ -113,9 +118,9 @@ const ReplayConfig = z.strictObject({
     .int()
     .min(1)
     .nullable()
-    .default(null)
+    .default(30_000)
     .describe(
-      'At most this many examples per iteration, repetitions counted; null: as many as epochs say.',
+      'At most this many examples per iteration, repetitions counted, so that its cost does not grow with the store; null: no limit.',
     ),
   learningRate: learningRate(1.5e-3),
   finalLearningRate,
@@ -149,7 +154,7 @@ const ReplayConfig = z.strictObject({
 
 /** Policy gradient on the iteration's own decisions with their exact propensities (Williams 1992, REINFORCE). */
 const ReinforceConfig = z.strictObject({
-  algorithm: z.literal('reinforce'),
+  algorithm: z.literal('reinforce').describe('Policy gradient on this iteration alone.'),
   ...optimizer,
   ...parentOptimizer,
   batch: batch(128),

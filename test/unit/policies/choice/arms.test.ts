@@ -1,0 +1,109 @@
+import { IntegrityError, InvalidInputError } from '../../../../src/errors';
+import {
+  availableArms,
+  decisionArms,
+  finishedToolResult,
+  requestText,
+  toolCallId,
+  toolCallMessage,
+} from '../../../../src/policies/choice/arms';
+import { ChoiceConfig } from '../../../../src/schemas/choice-config';
+import type { Message, Tool } from '../../../../src/schemas/message';
+
+const config = ChoiceConfig.parse({
+  arms: [
+    { kind: 'tool', name: 'refund', tool: 'refund' },
+    { kind: 'tool', name: 'track', tool: 'track_order' },
+    { kind: 'tool', name: 'track-fast', tool: 'track_order', arguments: { express: true } },
+    { kind: 'tool', name: 'escalate', tool: 'escalate_to_human' },
+  ],
+});
+const tool = (name: string): Tool => ({ type: 'function', function: { name } });
+const tools = [tool('escalate_to_human'), tool('unknown'), tool('track_order')];
+const sampled = (arm: string, available: number) =>
+  ({ kind: 'arm', arm, propensity: 0.5, available }) as const;
+
+describe('the mask', () => {
+  it('leaves the arms whose tool is offered, in the policy’s order', () => {
+    expect(availableArms(config, tools)).toEqual(['track', 'track-fast', 'escalate']);
+    expect(availableArms(config, undefined)).toEqual([]);
+  });
+
+  it('is the same object for the same tools array', () => {
+    expect(availableArms(config, tools)).toBe(availableArms(config, tools));
+  });
+
+  it('is restricted by a tool_choice that names a function', () => {
+    const choice = { type: 'function', function: { name: 'track_order' } } as const;
+    expect(availableArms(config, tools, choice)).toEqual(['track', 'track-fast']);
+    expect(availableArms(config, tools, 'required')).toEqual(['track', 'track-fast', 'escalate']);
+  });
+
+  it('refuses tool_choice none in words', () => {
+    expect(() => availableArms(config, tools, 'none')).toThrow(InvalidInputError);
+    expect(() => availableArms(config, tools, 'none')).toThrow('tool_choice');
+  });
+
+  it('is rebuilt from a recorded decision, also when a function had been named', () => {
+    expect(decisionArms(config, tools, sampled('escalate', 3))).toBe(availableArms(config, tools));
+    expect(decisionArms(config, tools, sampled('track', 2))).toEqual(['track', 'track-fast']);
+    expect(() => decisionArms(config, tools, sampled('escalate', 2))).toThrow(IntegrityError);
+    expect(() => decisionArms(config, tools, sampled('gone', 3))).toThrow(IntegrityError);
+  });
+});
+
+describe('what is read and answered', () => {
+  it('reads the last user message', () => {
+    const messages: Message[] = [
+      { role: 'user', content: 'first' },
+      { role: 'assistant', content: 'well' },
+      { role: 'user', content: [{ type: 'text', text: 'second' }] },
+      { role: 'system', content: 'be brief' },
+    ];
+    expect(requestText(messages)).toBe('second');
+    expect(() => requestText([{ role: 'system', content: 'be brief' }])).toThrow(InvalidInputError);
+  });
+
+  it('puts the input into every string of the arguments, as it is', () => {
+    const arm = {
+      kind: 'tool',
+      name: 'a',
+      tool: 'b',
+      arguments: {
+        query: 'say: {{input}} {{input}}',
+        nested: { list: ['{{input}}', 1, null, true] },
+      },
+    } as const;
+    const [call] = toolCallMessage(arm, 'cost $& "now"', 'call_1').tool_calls ?? [];
+    expect(call?.function.name).toBe('b');
+    expect(JSON.parse(call?.function.arguments ?? '')).toEqual({
+      query: 'say: cost $& "now" cost $& "now"',
+      nested: { list: ['cost $& "now"', 1, null, true] },
+    });
+  });
+
+  it('names equal calls equally and others differently', () => {
+    expect(toolCallId(['a', 1])).toBe(toolCallId(['a', 1]));
+    expect(toolCallId(['a', 1])).not.toBe(toolCallId(['a', 2]));
+    expect(toolCallId(['a', 1])).toMatch(/^call_[0-9a-f]{24}$/);
+  });
+
+  it('finds the result of a call that the assistant made, and refuses one that it never made', () => {
+    const call = {
+      id: 'call_1',
+      type: 'function',
+      function: { name: 'refund', arguments: '{}' },
+    } as const;
+    const before: Message[] = [
+      { role: 'user', content: 'refund me' },
+      { role: 'assistant', tool_calls: [call] },
+    ];
+    expect(
+      finishedToolResult([...before, { role: 'tool', tool_call_id: 'call_1', content: 'done' }]),
+    ).toBe('done');
+    expect(finishedToolResult(before)).toBeNull();
+    expect(() =>
+      finishedToolResult([...before, { role: 'tool', tool_call_id: 'call_2', content: 'x' }]),
+    ).toThrow(InvalidInputError);
+  });
+});
