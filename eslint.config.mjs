@@ -7,7 +7,8 @@ import tseslint from 'typescript-eslint';
 const NODE = builtinModules.flatMap((name) => [name, `node:${name}`]); // exact paths: as a pattern, 'events' would also hit './events'
 const SDKS = ['@aws-sdk/*', 'onnxruntime-node', 'onnxruntime-*', 'openai', 'openai/*'];
 const temporal = (...names) => names.map((name) => `@temporalio/${name}`);
-const never = (files, group, { ignores = [], typesOk = false, paths = [] } = {}) => ({
+// A folder's pattern ('**/workers') also holds for everything in it.
+const never = (files, group, { ignores = [], typesOk = false, paths = [], more = [] } = {}) => ({
   files,
   ignores,
   rules: {
@@ -17,6 +18,7 @@ const never = (files, group, { ignores = [], typesOk = false, paths = [] } = {})
         paths,
         patterns: [
           { group, allowTypeImports: typesOk, message: 'a never-arrow: see "Map" in README.md' },
+          ...more,
         ],
       },
     ],
@@ -58,27 +60,17 @@ export default tseslint.config(
   },
   never(
     ['src/**/*.ts'],
-    [
-      '@temporalio/*',
-      '**/workflows/**',
-      '**/activities/**',
-      '**/workers/**',
-      '**/adapters/**',
-      ...SDKS,
-    ],
+    ['@temporalio/*', '**/workflows', '**/activities', '**/workers', '**/adapters', ...SDKS],
     { ignores: ['src/adapters/**'] },
   ),
-  never(
-    ['src/adapters/**/*.ts'],
-    ['@temporalio/*', '**/workflows/**', '**/activities/**', '**/workers/**'],
-  ),
+  never(['src/adapters/**/*.ts'], ['@temporalio/*', '**/workflows', '**/activities', '**/workers']),
   never(
     ['activities/**/*.ts'],
     [
       ...temporal('workflow', 'client', 'worker'),
-      '**/workflows/**',
-      '**/workers/**',
-      '**/adapters/**',
+      '**/workflows',
+      '**/workers',
+      '**/adapters',
       ...SDKS,
     ],
   ),
@@ -86,13 +78,13 @@ export default tseslint.config(
     ['workflows/**/*.ts'],
     [
       ...temporal('activity', 'client', 'worker'),
-      '**/activities/**',
-      '**/adapters/**',
-      '**/storage/**',
-      '**/gateway/**',
+      '**/activities',
+      '**/adapters',
+      '**/storage',
+      '**/gateway',
       ...SDKS,
     ],
-    { typesOk: true, paths: NODE },
+    { typesOk: true, paths: NODE, more: [{ regex: '^node:' }] }, // some, as node:test, are not among builtinModules
   ),
   { files: ['workflows/**/*.ts'], rules: { 'no-restricted-globals': ['error', 'process'] } },
   {
@@ -104,6 +96,7 @@ export default tseslint.config(
         __dirname: 'readonly',
         process: 'readonly',
         console: 'readonly',
+        jest: 'readonly',
       },
     },
   },

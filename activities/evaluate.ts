@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { registerDataset } from '../src/datasets/register-dataset';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { pairedRows } from '../src/evaluation/paired-rows';
@@ -60,11 +60,15 @@ export function createEvaluateActivities({
     const known = project.scorers.map((scorer) => scorer.name);
     for (const name of names) assertRegistered('scorer', name, known);
   };
-  const register = async (name: string): Promise<{ digest: Digest; tasks: TaskCounts; demonstrations: number }> => {
+  const register = async (
+    name: string,
+  ): Promise<{ digest: Digest; tasks: TaskCounts; demonstrations: number }> => {
     const source = project.datasets[name];
-    if (source === undefined) throw new InvalidInputError(`the dataset ${name} is not registered on the workers`);
+    if (source === undefined)
+      throw new InvalidInputError(`the dataset ${name} is not registered on the workers`);
     const digest = await registerDataset(store, name, await source());
-    const count = async (split: Split): Promise<number> => (await datasets.tasks(name, digest, split)).length;
+    const count = async (split: Split): Promise<number> =>
+      (await datasets.tasks(name, digest, split)).length;
     return {
       digest,
       tasks: {
@@ -78,12 +82,16 @@ export function createEvaluateActivities({
   };
   const readChampion = async (policy: string): Promise<Champion | null> => {
     const found = await readRouting(store, policy);
-    return found === null ? null : { digest: found.routing.champion, generation: found.routing.generation };
+    return found === null
+      ? null
+      : { digest: found.routing.champion, generation: found.routing.generation };
   };
   const assertTasks = (dataset: string, tasks: TaskCounts, splits: readonly Split[]): void => {
     const empty = splits.filter((split) => tasks[split] === 0);
     if (empty.length === 0) return;
-    throw new InvalidInputError(`the dataset has no tasks in: ${empty.join(', ')}`, { context: { dataset } });
+    throw new InvalidInputError(`the dataset has no tasks in: ${empty.join(', ')}`, {
+      context: { dataset },
+    });
   };
 
   return {
@@ -100,7 +108,12 @@ export function createEvaluateActivities({
           ...config.gate.guardrails.map(({ metric }) => metric),
         ]);
         const { digest, tasks } = await register(config.dataset);
-        assertTasks(config.dataset, tasks, ['train', 'select', 'gate', ...(config.report ? (['report'] as const) : [])]);
+        assertTasks(config.dataset, tasks, [
+          'train',
+          'select',
+          'gate',
+          ...(config.report ? (['report'] as const) : []),
+        ]);
         const champion = await readChampion(config.policy);
         if (champion === null) await assertDemonstrations(config.policy);
         return { dataset: digest, champion, tasks, searchAttributes: await hasSearchAttributes() };
@@ -119,9 +132,12 @@ export function createEvaluateActivities({
         await assertCheckpoint(input.candidate);
         const champion = await readChampion(input.policy);
         if (champion === null) {
-          throw new InvalidInputError('the policy has no champion to compare with: expected one that a run has created', {
-            context: { policy: input.policy },
-          });
+          throw new InvalidInputError(
+            'the policy has no champion to compare with: expected one that a run has created',
+            {
+              context: { policy: input.policy },
+            },
+          );
         }
         const { digest, tasks } = await register(input.dataset);
         assertTasks(input.dataset, tasks, [input.split]);
@@ -199,6 +215,12 @@ export function createEvaluateActivities({
   }
 }
 
-function toCompared({ metric, champion, candidate, difference, lower }: Comparison): EvaluationSummary['guardrails'][number] {
+function toCompared({
+  metric,
+  champion,
+  candidate,
+  difference,
+  lower,
+}: Comparison): EvaluationSummary['guardrails'][number] {
   return { metric, baseline: champion, candidate, difference, lower };
 }

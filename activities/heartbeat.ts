@@ -1,5 +1,5 @@
 import { activityInfo, Context } from '@temporalio/activity';
-import { z } from 'zod';
+import type { z } from 'zod';
 
 /** How often a long activity says that it lives; well under the shortest heartbeat time-out (15 s). */
 const EVERY_MS = 1_000;

@@ -12,7 +12,13 @@ import {
 } from '../src/schemas/stages';
 import { readCheckpointManifest } from '../src/storage/checkpoints';
 import type { ObjectStore } from '../src/storage/object-store';
-import { createRouting, readRouting, swapRouting, writePromotionRecord, type Routing } from '../src/storage/routing';
+import {
+  createRouting,
+  readRouting,
+  swapRouting,
+  writePromotionRecord,
+  type Routing,
+} from '../src/storage/routing';
 import { parseActivityInput } from './parse-activity-input';
 
 export interface PromoteDeps {
@@ -51,16 +57,26 @@ const PromotionRecord = z.discriminatedUnion('kind', [
 ]);
 type PromotionRecord = z.infer<typeof PromotionRecord>;
 
-const championOf = ({ champion, generation }: Routing): Champion => ({ digest: champion, generation });
+const championOf = ({ champion, generation }: Routing): Champion => ({
+  digest: champion,
+  generation,
+});
 
 /** Moves routing pointers: the only writers of `routing.json`. Every move is a compare-and-swap that knows its own retry. */
-export function createPromoteActivities({ store, now, hasSearchAttributes }: PromoteDeps): PromoteActivities {
+export function createPromoteActivities({
+  store,
+  now,
+  hasSearchAttributes,
+}: PromoteDeps): PromoteActivities {
   const current = async (policy: string): Promise<{ routing: Routing; etag: string }> => {
     const found = await readRouting(store, policy);
     if (found !== null) return found;
-    throw new InvalidInputError('the policy has no champion: expected one that a training run has created', {
-      context: { policy },
-    });
+    throw new InvalidInputError(
+      'the policy has no champion: expected one that a training run has created',
+      {
+        context: { policy },
+      },
+    );
   };
 
   /** Moves the pointer to `champion`, unless it moved since `from` was read; the record is written first. */
@@ -92,7 +108,11 @@ export function createPromoteActivities({ store, now, hasSearchAttributes }: Pro
 
   return {
     async registerChampion(rawInput) {
-      const { policy, checkpoint } = parseActivityInput(RegisterChampionInput, rawInput, 'registerChampion');
+      const { policy, checkpoint } = parseActivityInput(
+        RegisterChampionInput,
+        rawInput,
+        'registerChampion',
+      );
       const routing: Routing = {
         formatVersion: 1,
         generation: 1,
@@ -110,14 +130,22 @@ export function createPromoteActivities({ store, now, hasSearchAttributes }: Pro
     },
 
     async openPromotion(rawInput) {
-      const { policy, candidate } = parseActivityInput(OpenPromotionInput, rawInput, 'openPromotion');
+      const { policy, candidate } = parseActivityInput(
+        OpenPromotionInput,
+        rawInput,
+        'openPromotion',
+      );
       await current(policy);
       await readCheckpointManifest(store, candidate);
       return { searchAttributes: await hasSearchAttributes() };
     },
 
     async promote(rawInput) {
-      const { policy, promotionId, approval } = parseActivityInput(PromoteInput, rawInput, 'promote');
+      const { policy, promotionId, approval } = parseActivityInput(
+        PromoteInput,
+        rawInput,
+        'promote',
+      );
       assertApproved(approval);
       const { candidate, champion } = approval.request;
       const found = await current(policy);
@@ -139,7 +167,11 @@ export function createPromoteActivities({ store, now, hasSearchAttributes }: Pro
     },
 
     async rollback(rawInput) {
-      const { policy, promotionId, generation, by, reason } = parseActivityInput(RollbackInput, rawInput, 'rollback');
+      const { policy, promotionId, generation, by, reason } = parseActivityInput(
+        RollbackInput,
+        rawInput,
+        'rollback',
+      );
       const rollbackId = `${promotionId}.rollback`;
       const found = await current(policy);
       const { routing } = found;
@@ -163,7 +195,10 @@ export function createPromoteActivities({ store, now, hasSearchAttributes }: Pro
 
 function assertApproved(approval: ApprovalRecord): void {
   if (approval.decision === 'approve') return;
-  throw new InvalidInputError('a promotion needs an approval: expected decision approve, got reject', {
-    context: { candidate: approval.request.candidate, by: approval.by },
-  });
+  throw new InvalidInputError(
+    'a promotion needs an approval: expected decision approve, got reject',
+    {
+      context: { candidate: approval.request.candidate, by: approval.by },
+    },
+  );
 }

@@ -12,8 +12,13 @@ import { mintSessionToken } from '../src/gateway/session-token';
 import { sumCounts } from '../src/loop/drops';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
-import { BatchManifest } from '../src/rollouts/batch-manifest';
-import { runBatch, segmentLines, type FinishedRollout, type PlannedRollout } from '../src/rollouts/run-batch';
+import type { BatchManifest } from '../src/rollouts/batch-manifest';
+import {
+  runBatch,
+  segmentLines,
+  type FinishedRollout,
+  type PlannedRollout,
+} from '../src/rollouts/run-batch';
 import { selectTasks } from '../src/rollouts/select-tasks';
 import { durationMs } from '../src/schemas/duration';
 import { ObjectRef } from '../src/schemas/object-ref';
@@ -48,11 +53,19 @@ const Progress = z.strictObject({
   /** Rollouts in committed segments: where the next attempt goes on. */
   committed: z.int().min(0),
   /** Segments that this execution's attempts have committed so far, in order. */
-  segments: z.array(z.strictObject({ ref: ObjectRef, outcomes: z.record(z.string(), z.int()), drops: z.record(z.string(), z.int()) })),
+  segments: z.array(
+    z.strictObject({
+      ref: ObjectRef,
+      outcomes: z.record(z.string(), z.int()),
+      drops: z.record(z.string(), z.int()),
+    }),
+  ),
 });
 type Progress = z.infer<typeof Progress>;
 
-function tally(finished: readonly FinishedRollout[]): Pick<Progress['segments'][number], 'outcomes' | 'drops'> {
+function tally(
+  finished: readonly FinishedRollout[],
+): Pick<Progress['segments'][number], 'outcomes' | 'drops'> {
   const outcomes: Record<string, number> = {};
   const drops: Record<string, number> = {};
   for (const { trajectory } of finished) {
@@ -86,16 +99,20 @@ export function createRolloutActivities({
       const runner = runnerFor(input.agent);
       const split = await datasets.tasks(input.datasetName, input.dataset, input.selection.split);
       if (split.length === 0) {
-        throw new InvalidInputError(`the dataset has no tasks in the split ${input.selection.split}`, {
-          context: { dataset: input.datasetName },
-        });
+        throw new InvalidInputError(
+          `the dataset has no tasks in the split ${input.selection.split}`,
+          {
+            context: { dataset: input.datasetName },
+          },
+        );
       }
       // A selection longer than its split holds a task more than once: each pass brings members of its own.
-      const planned: PlannedRollout[] = selectTasks(split, input.selection, input.seed).flatMap((selected) =>
-        Array.from({ length: input.repeats }, (_, repeat) => ({
-          selected,
-          member: selected.pass * input.repeats + repeat,
-        })),
+      const planned: PlannedRollout[] = selectTasks(split, input.selection, input.seed).flatMap(
+        (selected) =>
+          Array.from({ length: input.repeats }, (_, repeat) => ({
+            selected,
+            member: selected.pass * input.repeats + repeat,
+          })),
       );
 
       let progress: Progress = resumeDetails(Progress) ?? {
@@ -127,7 +144,12 @@ export function createRolloutActivities({
           const chunk = planned.slice(from, from + segmentRollouts);
           let done = from;
           const finished = await runBatch(
-            { run: input.run, iteration: input.iteration, agent: input.agent, model: `ratchet/${input.policy}` },
+            {
+              run: input.run,
+              iteration: input.iteration,
+              agent: input.agent,
+              model: `ratchet/${input.policy}`,
+            },
             chunk,
             {
               runner,
@@ -140,7 +162,12 @@ export function createRolloutActivities({
                   policy: input.policy,
                   checkpoint: input.checkpoint,
                   sampling: { temperature: input.temperature },
-                  draw: { seed: input.seed, iteration: input.iteration, task: selected.task.id, member },
+                  draw: {
+                    seed: input.seed,
+                    iteration: input.iteration,
+                    task: selected.task.id,
+                    member,
+                  },
                   expiresAt: Math.ceil((Date.now() + timeoutMs + KEY_SLACK_MS) / 1000),
                 }),
             },
@@ -155,7 +182,12 @@ export function createRolloutActivities({
               },
             },
           );
-          const key = runSegmentKey(input.run, input.iteration, 'trajectories', `${attempt}-${from}`);
+          const key = runSegmentKey(
+            input.run,
+            input.iteration,
+            'trajectories',
+            `${attempt}-${from}`,
+          );
           const ref = await writeJsonLines(store, key, segmentLines(finished));
           progress = {
             done: from + chunk.length,
@@ -182,7 +214,12 @@ export function createRolloutActivities({
         runSegmentKey(input.run, input.iteration, 'trajectories', `${attempt}-batch`),
         [manifest],
       );
-      return { batch, rollouts: manifest.rollouts, outcomes: manifest.outcomes, drops: manifest.drops };
+      return {
+        batch,
+        rollouts: manifest.rollouts,
+        outcomes: manifest.outcomes,
+        drops: manifest.drops,
+      };
     },
   };
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { IntegrityError } from '../src/errors';
 import { readSegments } from '../src/rollouts/segment-reader';
@@ -30,7 +30,12 @@ export interface ScoreActivities {
  * Scores every trajectory of a batch with every scorer that this worker has registered, into one segment of reward
  * records. Infrastructure failures get no record at all: they are counted, not rewarded.
  */
-export function createScoreActivities({ store, datasets, scorers, now }: ScoreDeps): ScoreActivities {
+export function createScoreActivities({
+  store,
+  datasets,
+  scorers,
+  now,
+}: ScoreDeps): ScoreActivities {
   return {
     async score(rawInput) {
       const input = parseActivityInput(ScoreInput, rawInput, 'score');
@@ -86,7 +91,12 @@ export function createScoreActivities({ store, datasets, scorers, now }: ScoreDe
           }
           heartbeat.set({ done });
         }
-        const key = runSegmentKey(input.run, input.iteration, 'rewards', attemptName(randomBytes(4).toString('hex')));
+        const key = runSegmentKey(
+          input.run,
+          input.iteration,
+          'rewards',
+          attemptName(randomBytes(4).toString('hex')),
+        );
         const metrics: ScoreResult['metrics'] = {};
         for (const [scorer, list] of values) {
           const estimate = estimateMean(list);

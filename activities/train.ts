@@ -35,7 +35,9 @@ export interface TrainDeps {
 }
 
 export interface TrainActivities {
-  createPolicy(input: z.input<typeof CreatePolicyInput>): Promise<z.infer<typeof CreatePolicyResult>>;
+  createPolicy(
+    input: z.input<typeof CreatePolicyInput>,
+  ): Promise<z.infer<typeof CreatePolicyResult>>;
   train(input: z.input<typeof TrainInput>): Promise<TrainResult>;
 }
 
@@ -54,7 +56,13 @@ type Progress = z.infer<typeof Progress>;
  * the heartbeat; the next attempt goes on from it and ends in the same bytes. The checkpoint is content-addressed and
  * committed by its manifest, so a zombie attempt can only write what the living one writes too.
  */
-export function createTrainActivities({ store, datasets, project, trainer, stateEvery }: TrainDeps): TrainActivities {
+export function createTrainActivities({
+  store,
+  datasets,
+  project,
+  trainer,
+  stateEvery,
+}: TrainDeps): TrainActivities {
   const run = async (
     place: { readonly run: string; readonly iteration: number },
     prepare: () => Promise<TrainingJob>,
@@ -103,12 +111,19 @@ export function createTrainActivities({ store, datasets, project, trainer, state
       const registration = project.policies[input.policy];
       const source = project.datasets[registration?.createFrom.dataset ?? ''];
       if (registration === undefined || source === undefined) {
-        throw new InvalidInputError('the policy, or the dataset it is created from, is not registered on this worker', {
-          context: { policy: input.policy },
-        });
+        throw new InvalidInputError(
+          'the policy, or the dataset it is created from, is not registered on this worker',
+          {
+            context: { policy: input.policy },
+          },
+        );
       }
       const trained = await run({ run: input.run, iteration: 0 }, async () => {
-        const dataset = await registerDataset(store, registration.createFrom.dataset, await source());
+        const dataset = await registerDataset(
+          store,
+          registration.createFrom.dataset,
+          await source(),
+        );
         return {
           type: 'create',
           config: registration.config,

@@ -77,7 +77,10 @@ export class TransientError extends RatchetError {
   /** How long the other side asked us to wait, in milliseconds; undefined when it did not say. */
   readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, options: RatchetErrorOptions & { readonly retryAfterMs?: number } = {}) {
+  constructor(
+    message: string,
+    options: RatchetErrorOptions & { readonly retryAfterMs?: number } = {},
+  ) {
     super(message, options);
     this.retryAfterMs = options.retryAfterMs;
   }

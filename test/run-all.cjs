@@ -8,7 +8,11 @@ const { join } = require('node:path');
 const counts = { passed: 0, failed: 0 };
 const bin = (name) => join(__dirname, '..', 'node_modules', '.bin', name);
 const run = (command, args) =>
-  spawnSync(command, args, { cwd: join(__dirname, '..'), stdio: 'inherit', shell: process.platform === 'win32' });
+  spawnSync(command, args, {
+    cwd: join(__dirname, '..'),
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  });
 
 function check(name, command, args) {
   console.log(`\n== ${name}`);
@@ -22,7 +26,13 @@ function jest(name, projects, extra = []) {
   console.log(`\n== ${name}`);
   const folder = mkdtempSync(join(tmpdir(), 'ratchet-results-'));
   const output = join(folder, 'results.json');
-  const { status } = run(bin('jest'), ['--selectProjects', ...projects, '--json', `--outputFile=${output}`, ...extra]);
+  const { status } = run(bin('jest'), [
+    '--selectProjects',
+    ...projects,
+    '--json',
+    `--outputFile=${output}`,
+    ...extra,
+  ]);
   try {
     const results = JSON.parse(readFileSync(output, 'utf8'));
     counts.passed += results.numPassedTests;

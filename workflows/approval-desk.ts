@@ -1,7 +1,12 @@
 import { ApplicationFailure, condition, setHandler } from '@temporalio/workflow';
 import { z } from 'zod';
 import { decideReview, type ApprovalState, type ReviewOutcome } from '../src/loop/approval';
-import { type ApprovalRecord, type ApprovalRequest, Review, Verdict } from '../src/schemas/approval';
+import {
+  type ApprovalRecord,
+  type ApprovalRequest,
+  Review,
+  Verdict,
+} from '../src/schemas/approval';
 import { approveSignal, rejectSignal, reviewUpdate } from './messages';
 
 export interface ApprovalDesk {
@@ -36,17 +41,21 @@ export function createApprovalDesk({ approvers, onRefused }: DeskOptions): Appro
   /** Refusals reach the sender as the update's failure. */
   const accepted = (payload: unknown): ApprovalRecord => {
     const review = Review.safeParse(payload);
-    if (!review.success) throw ApplicationFailure.nonRetryable(z.prettifyError(review.error), 'InvalidInput');
+    if (!review.success)
+      throw ApplicationFailure.nonRetryable(z.prettifyError(review.error), 'InvalidInput');
     const outcome = decide(review.data, 'update');
-    if (outcome.kind === 'refused') throw ApplicationFailure.nonRetryable(outcome.reason, outcome.code);
+    if (outcome.kind === 'refused')
+      throw ApplicationFailure.nonRetryable(outcome.reason, outcome.code);
     return outcome.record;
   };
 
   setHandler(approveSignal, (payload) => takeSignal('approve', 'approve', payload), {
-    description: 'Approve the candidate: {"candidate":"<digest or its first 12 digits>","by":"<approver>"}',
+    description:
+      'Approve the candidate: {"candidate":"<digest or its first 12 digits>","by":"<approver>"}',
   });
   setHandler(rejectSignal, (payload) => takeSignal('reject', 'reject', payload), {
-    description: 'Reject the candidate: {"candidate":"<digest or its first 12 digits>","by":"<approver>"}',
+    description:
+      'Reject the candidate: {"candidate":"<digest or its first 12 digits>","by":"<approver>"}',
   });
   setHandler(
     reviewUpdate,

@@ -1,4 +1,11 @@
-import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, condition, isCancellation, setHandler } from '@temporalio/workflow';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  ChildWorkflowFailure,
+  condition,
+  isCancellation,
+  setHandler,
+} from '@temporalio/workflow';
 import { retrySignal } from './messages';
 
 /** Thrown out of a step that a person gave up on with `stop`. */
@@ -9,9 +16,9 @@ export interface Attention {
    * Runs a step. When its retries are used up, the workflow does not fail: it says what happened and waits for the
    * signal `retry`, so hours of finished work are kept. Bad input is a failure of the workflow: retrying cannot mend it.
    */
-  attend<T>(step: string, run: () => Promise<T>): Promise<T>;
+  readonly attend: <T>(step: string, run: () => Promise<T>) => Promise<T>;
   /** Waits for a person although nothing failed. */
-  ask(step: string, reason: string): Promise<void>;
+  readonly ask: (step: string, reason: string) => Promise<void>;
 }
 
 interface Hooks {
@@ -51,14 +58,16 @@ export function createAttention({ onWaiting, isAbandoned }: Hooks): Attention {
 
   return {
     ask,
-    async attend(step, run) {
+    attend: async (step, run) => {
       for (;;) {
         try {
           return await run();
         } catch (error) {
-          const isFailedStep = error instanceof ActivityFailure || error instanceof ChildWorkflowFailure;
+          const isFailedStep =
+            error instanceof ActivityFailure || error instanceof ChildWorkflowFailure;
           if (!isFailedStep || isCancellation(error)) throw error;
-          if (isBadInput(error)) throw ApplicationFailure.nonRetryable(reasonOf(error), 'InvalidInput');
+          if (isBadInput(error))
+            throw ApplicationFailure.nonRetryable(reasonOf(error), 'InvalidInput');
           await ask(step, reasonOf(error));
         }
       }

@@ -25,12 +25,20 @@ export async function evaluation(input: unknown): Promise<EvaluationResult> {
     phase = next;
     setCurrentDetails(renderEvaluation(config.policy, phase, summary));
     if (opened?.searchAttributes === true) {
-      publishSearchAttributes({ policy: config.policy, phase: next.split(':')[0] ?? next, candidate: config.candidate });
+      publishSearchAttributes({
+        policy: config.policy,
+        phase: next.split(':')[0] ?? next,
+        candidate: config.candidate,
+      });
     }
   };
-  setHandler(evaluationStatusQuery, (): EvaluationStatus => ({ policy: config.policy, phase, summary }), {
-    description: 'Phase, and the result once there is one.',
-  });
+  setHandler(
+    evaluationStatusQuery,
+    (): EvaluationStatus => ({ policy: config.policy, phase, summary }),
+    {
+      description: 'Phase, and the result once there is one.',
+    },
+  );
   const attention = createAttention({
     onWaiting: (step, reason) => enter(`needs-attention: ${step}: ${reason}`),
     isAbandoned: () => false,
@@ -39,14 +47,19 @@ export async function evaluation(input: unknown): Promise<EvaluationResult> {
   enter('preparing');
   const { policy, dataset, agent, gate, candidate } = config;
   const place = await attention.attend('opening the evaluation', () =>
-    proxies.control.openEvaluation.executeWithOptions({ summary: `check ${policy} and ${dataset}` }, [
-      { policy, dataset, agent, gate, candidate, split: config.split },
-    ]),
+    proxies.control.openEvaluation.executeWithOptions(
+      { summary: `check ${policy} and ${dataset}` },
+      [{ policy, dataset, agent, gate, candidate, split: config.split }],
+    ),
   );
   opened = place;
   const run = runKey(info.workflowId, info.firstExecutionRunId);
 
-  const measure = async (checkpoint: Digest, iteration: number, label: string): Promise<CompareInput['baseline']> => {
+  const measure = async (
+    checkpoint: Digest,
+    iteration: number,
+    label: string,
+  ): Promise<CompareInput['baseline']> => {
     enter(`evaluating: ${label}`);
     const request: BatchRequest = {
       run,
@@ -68,7 +81,14 @@ export async function evaluation(input: unknown): Promise<EvaluationResult> {
       rollouts: config.rollouts,
     };
     const batch = await rollOutBatch(proxies, attention, request, label);
-    const scored = await scoreBatch(proxies, attention, request, batch, { [gate.target]: 1 }, label);
+    const scored = await scoreBatch(
+      proxies,
+      attention,
+      request,
+      batch,
+      { [gate.target]: 1 },
+      label,
+    );
     return {
       checkpoint,
       batches: [...batch.batches],
@@ -79,22 +99,33 @@ export async function evaluation(input: unknown): Promise<EvaluationResult> {
   };
 
   const baselineDigest = config.baseline ?? place.champion.digest;
-  const baseline = await measure(baselineDigest, 0, `baseline ${shortDigest(baselineDigest)} on ${config.split}`);
-  const measured = await measure(candidate, 1, `candidate ${shortDigest(candidate)} on ${config.split}`);
+  const baseline = await measure(
+    baselineDigest,
+    0,
+    `baseline ${shortDigest(baselineDigest)} on ${config.split}`,
+  );
+  const measured = await measure(
+    candidate,
+    1,
+    `candidate ${shortDigest(candidate)} on ${config.split}`,
+  );
   enter('comparing');
   summary = await attention.attend('comparing the arms', () =>
-    proxies.control.compare.executeWithOptions({ summary: `paired comparison on ${config.split}` }, [
-      {
-        policy,
-        dataset: place.dataset,
-        datasetName: dataset,
-        split: config.split,
-        baseline,
-        candidate: measured,
-        gate,
-        seed: config.seed,
-      },
-    ]),
+    proxies.control.compare.executeWithOptions(
+      { summary: `paired comparison on ${config.split}` },
+      [
+        {
+          policy,
+          dataset: place.dataset,
+          datasetName: dataset,
+          split: config.split,
+          baseline,
+          candidate: measured,
+          gate,
+          seed: config.seed,
+        },
+      ],
+    ),
   );
   enter(summary.decision);
   return { summary, champion: place.champion };

@@ -60,7 +60,10 @@ export async function handOver(attention: Attention, order: HandOver): Promise<P
         // One promotion per policy: one that only watches makes room for the newer candidate.
         if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
         if (attempt % ROOM_TRIES === 0) {
-          await attention.ask('promotion', `the workflow ${workflowId} is still open and does not make room`);
+          await attention.ask(
+            'promotion',
+            `the workflow ${workflowId} is still open and does not make room`,
+          );
         }
         await concludeEarlier(workflowId, order.candidate);
         await sleep('1s');
@@ -82,7 +85,10 @@ export async function handOver(attention: Attention, order: HandOver): Promise<P
 
 async function concludeEarlier(workflowId: string, candidate: Digest): Promise<void> {
   try {
-    await getExternalWorkflowHandle(workflowId).signal(concludeSignal, `superseded by ${shortDigest(candidate)}`);
+    await getExternalWorkflowHandle(workflowId).signal(
+      concludeSignal,
+      `superseded by ${shortDigest(candidate)}`,
+    );
   } catch (error) {
     if (isCancellation(error)) throw error;
     // It closed between our start and our signal: that is the room we asked for, and the next start will succeed.

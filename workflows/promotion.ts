@@ -81,7 +81,14 @@ export async function promotion(input: unknown): Promise<PromotionOutcome> {
 
   setHandler(
     promotionStatusQuery,
-    () => ({ policy: config.policy, candidate: config.candidate, phase, approval: record, gate, refusals }),
+    () => ({
+      policy: config.policy,
+      candidate: config.candidate,
+      phase,
+      approval: record,
+      gate,
+      refusals,
+    }),
     { description: 'Phase, evidence, approval record, refused messages.' },
   );
   setHandler(
@@ -90,9 +97,13 @@ export async function promotion(input: unknown): Promise<PromotionOutcome> {
       const parsed = RollbackOrder.safeParse(payload);
       if (!parsed.success) return refuse('rollback', z.prettifyError(parsed.error));
       if (!approvers.includes(parsed.data.by)) {
-        return refuse('rollback', `${parsed.data.by} may not roll back; approvers are ${approvers.join(', ')}`);
+        return refuse(
+          'rollback',
+          `${parsed.data.by} may not roll back; approvers are ${approvers.join(', ')}`,
+        );
       }
-      if (phase.kind !== 'watching') return refuse('rollback', `nothing was promoted yet (phase ${phase.kind})`);
+      if (phase.kind !== 'watching')
+        return refuse('rollback', `nothing was promoted yet (phase ${phase.kind})`);
       order = parsed.data;
     },
     { description: 'Bring the previous champion back: {"by":"<approver>","reason":"…"}' },
@@ -119,7 +130,10 @@ export async function promotion(input: unknown): Promise<PromotionOutcome> {
   const settle = async (outcome: PromotionSettled): Promise<void> => {
     if (info.parent === undefined) return;
     try {
-      await getExternalWorkflowHandle(info.parent.workflowId, info.parent.runId).signal(promotionSettledSignal, outcome);
+      await getExternalWorkflowHandle(info.parent.workflowId, info.parent.runId).signal(
+        promotionSettledSignal,
+        outcome,
+      );
     } catch (error) {
       if (isCancellation(error)) throw error;
       // The run may have been terminated meanwhile. What was promoted stays promoted; there is nobody left to tell.
@@ -129,9 +143,10 @@ export async function promotion(input: unknown): Promise<PromotionOutcome> {
 
   hasSearchAttributes = (
     await attention.attend('opening the promotion', () =>
-      proxies.control.openPromotion.executeWithOptions({ summary: `check ${config.policy} and its candidate` }, [
-        { policy: config.policy, candidate: config.candidate },
-      ]),
+      proxies.control.openPromotion.executeWithOptions(
+        { summary: `check ${config.policy} and its candidate` },
+        [{ policy: config.policy, candidate: config.candidate }],
+      ),
     )
   ).searchAttributes;
 
@@ -158,7 +173,8 @@ export async function promotion(input: unknown): Promise<PromotionOutcome> {
         });
       });
       gate = evidence.summary;
-      if (gate.decision !== 'pass') return finish({ kind: 'gate-not-passed', reasons: gate.reasons });
+      if (gate.decision !== 'pass')
+        return finish({ kind: 'gate-not-passed', reasons: gate.reasons });
       const now = Date.now();
       const request: ApprovalRequest = {
         candidate: config.candidate,
@@ -178,9 +194,10 @@ export async function promotion(input: unknown): Promise<PromotionOutcome> {
     enter({ kind: 'promoting' });
     const promotionId = runKey(info.workflowId, info.firstExecutionRunId);
     const moved = await attention.attend('promoting', () =>
-      proxies.control.promote.executeWithOptions({ summary: `make ${shortDigest(config.candidate)} the champion` }, [
-        { policy: config.policy, promotionId, approval },
-      ]),
+      proxies.control.promote.executeWithOptions(
+        { summary: `make ${shortDigest(config.candidate)} the champion` },
+        [{ policy: config.policy, promotionId, approval }],
+      ),
     );
     if (moved.kind === 'stale') {
       await settle({ kind: 'stale', champion: moved.champion });
@@ -195,13 +212,26 @@ export async function promotion(input: unknown): Promise<PromotionOutcome> {
     await condition(() => order !== null || concluded !== null, Math.max(1, watchMs));
     const rollback = order as RollbackOrder | null; // assigned in the handler while we waited
     if (rollback === null) {
-      return finish({ kind: 'kept', champion, because: concluded ?? `watched for ${config.watch}` });
+      return finish({
+        kind: 'kept',
+        champion,
+        because: concluded ?? `watched for ${config.watch}`,
+      });
     }
     enter({ kind: 'rolling-back', by: rollback.by });
     const back = await attention.attend('rolling back', () =>
-      proxies.control.rollback.executeWithOptions({ summary: `take ${shortDigest(champion.digest)} back` }, [
-        { policy: config.policy, promotionId, generation: champion.generation, by: rollback.by, reason: rollback.reason },
-      ]),
+      proxies.control.rollback.executeWithOptions(
+        { summary: `take ${shortDigest(champion.digest)} back` },
+        [
+          {
+            policy: config.policy,
+            promotionId,
+            generation: champion.generation,
+            by: rollback.by,
+            reason: rollback.reason,
+          },
+        ],
+      ),
     );
     return finish(
       back.kind === 'moved'
@@ -222,7 +252,11 @@ async function askWhile(
   return answer;
 }
 
-function headline(phase: PromotionPhase, workflowId: string, approvers: readonly string[]): string[] {
+function headline(
+  phase: PromotionPhase,
+  workflowId: string,
+  approvers: readonly string[],
+): string[] {
   switch (phase.kind) {
     case 'awaiting-approval':
       return questionLines(workflowId, phase.request, approvers);
@@ -236,7 +270,13 @@ function headline(phase: PromotionPhase, workflowId: string, approvers: readonly
         '```',
       ];
     case 'needs-attention':
-      return [`**Needs attention** at ${phase.step}: ${phase.reason}`, '', '```', retryLine(workflowId), '```'];
+      return [
+        `**Needs attention** at ${phase.step}: ${phase.reason}`,
+        '',
+        '```',
+        retryLine(workflowId),
+        '```',
+      ];
     case 'rolling-back':
       return [`**rolling back**, asked by ${phase.by}`];
     case 'gating':

@@ -1,6 +1,11 @@
 import { sumCounts } from '../src/loop/drops';
 import type { ObjectRef } from '../src/schemas/object-ref';
-import type { RollOutInput, RollOutResult, ScoreResult, TaskSelection } from '../src/schemas/stages';
+import type {
+  RollOutInput,
+  RollOutResult,
+  ScoreResult,
+  TaskSelection,
+} from '../src/schemas/stages';
 import type { ActivityProxies } from './activity-proxies';
 import type { Attention } from './attention';
 

@@ -30,7 +30,13 @@ import { createApprovalDesk } from './approval-desk';
 import { createAttention, StepAbandoned } from './attention';
 import { evaluation } from './evaluation';
 import { handOver } from './hand-over';
-import { pauseSignal, resumeSignal, statusQuery, stopSignal, type EvaluationResult } from './messages';
+import {
+  pauseSignal,
+  resumeSignal,
+  statusQuery,
+  stopSignal,
+  type EvaluationResult,
+} from './messages';
 import { parseInput } from './parse-input';
 import { rollOutBatch, scoreBatch, type BatchRequest } from './roll-and-score';
 import { publishSearchAttributes } from './search-attributes';
@@ -74,7 +80,8 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
     paused,
     refusals,
   });
-  const show = (): void => setCurrentDetails(renderRun(status(), info.workflowId, config.approval.approvers));
+  const show = (): void =>
+    setCurrentDetails(renderRun(status(), info.workflowId, config.approval.approvers));
   const enter = (next: RunPhase): void => {
     phase = next;
     show();
@@ -90,8 +97,12 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
     });
   };
 
-  setHandler(statusQuery, status, { description: 'Phase, learning curve, evidence, refused messages.' });
-  setHandler(pauseSignal, () => void (paused = true), { description: 'Stop before the next iteration, until resume.' });
+  setHandler(statusQuery, status, {
+    description: 'Phase, learning curve, evidence, refused messages.',
+  });
+  setHandler(pauseSignal, () => void (paused = true), {
+    description: 'Stop before the next iteration, until resume.',
+  });
   setHandler(resumeSignal, () => void (paused = false), { description: 'Go on after pause.' });
   setHandler(stopSignal, () => void (stopRequested = true), {
     description: 'Finish this iteration, then evaluate the best checkpoint.',
@@ -112,22 +123,25 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
   const open = async (): Promise<RunState> => {
     enter({ kind: 'preparing' });
     const opened = await attend('opening the run', () =>
-      proxies.control.openRun.executeWithOptions({ summary: `check ${config.policy}, ${config.dataset}, ${config.agent}` }, [
-        { config },
-      ]),
+      proxies.control.openRun.executeWithOptions(
+        { summary: `check ${config.policy}, ${config.dataset}, ${config.agent}` },
+        [{ config }],
+      ),
     );
     let base = opened.champion;
     if (base === null) {
       enter({ kind: 'creating-policy' });
       const created = await attend('creating the policy', () =>
-        proxies.gpu.createPolicy.executeWithOptions({ summary: `create ${config.policy} from demonstrations` }, [
-          { run, policy: config.policy, seed: config.seed },
-        ]),
+        proxies.gpu.createPolicy.executeWithOptions(
+          { summary: `create ${config.policy} from demonstrations` },
+          [{ run, policy: config.policy, seed: config.seed }],
+        ),
       );
       base = await attend('registering the first champion', () =>
-        proxies.control.registerChampion.executeWithOptions({ summary: `champion 1: ${shortDigest(created.checkpoint)}` }, [
-          { policy: config.policy, checkpoint: created.checkpoint },
-        ]),
+        proxies.control.registerChampion.executeWithOptions(
+          { summary: `champion 1: ${shortDigest(created.checkpoint)}` },
+          [{ policy: config.policy, checkpoint: created.checkpoint }],
+        ),
       );
     }
     return {
@@ -172,14 +186,25 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
   });
 
   /** The target metric on the select split, greedily. */
-  const measureSelect = async (current: RunState, checkpoint: Digest, iteration: number): Promise<Estimate | null> => {
+  const measureSelect = async (
+    current: RunState,
+    checkpoint: Digest,
+    iteration: number,
+  ): Promise<Estimate | null> => {
     enter({ kind: 'selecting', iteration: Math.max(0, iteration - 1) });
     const label = `select, after iteration ${iteration}`;
     const count = Math.min(config.select.maxTasks, current.tasks.select);
     const selection = { split: 'select', order: 'fixed', from: 0, count } as const;
     const request = requestFor(current, checkpoint, selection, iteration);
     const batch = await rollOutBatch(proxies, attention, request, label);
-    const scored = await scoreBatch(proxies, attention, request, batch, config.reward.weights, label);
+    const scored = await scoreBatch(
+      proxies,
+      attention,
+      request,
+      batch,
+      config.reward.weights,
+      label,
+    );
     return scored.metrics[config.gate.target] ?? null;
   };
 
@@ -197,7 +222,14 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       enter({ kind: 'rolling-out', iteration });
       const batch = await rollOutBatch(proxies, attention, request, label);
       enter({ kind: 'scoring', iteration });
-      const scored = await scoreBatch(proxies, attention, request, batch, config.reward.weights, label);
+      const scored = await scoreBatch(
+        proxies,
+        attention,
+        request,
+        batch,
+        config.reward.weights,
+        label,
+      );
       const drops = sumCounts([batch.drops, scored.drops]);
       const verdict = decideDrops({ rollouts: batch.rollouts, drops }, config.maxDropShare);
       if (verdict.kind === 'stop') {
@@ -206,21 +238,24 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       }
       enter({ kind: 'training', iteration });
       const trained = await attend(`training of ${label}`, () =>
-        proxies.gpu.train.executeWithOptions({ summary: `${label}: train on ${scored.rollouts} rollouts` }, [
-          {
-            run,
-            iteration,
-            policy: config.policy,
-            dataset: current.dataset,
-            parent: current.checkpoint,
-            batches: [...batch.batches],
-            rewards: scored.rewards,
-            weights: config.reward.weights,
-            replay: current.replay,
-            train: config.train,
-            seed: config.seed,
-          },
-        ]),
+        proxies.gpu.train.executeWithOptions(
+          { summary: `${label}: train on ${scored.rollouts} rollouts` },
+          [
+            {
+              run,
+              iteration,
+              policy: config.policy,
+              dataset: current.dataset,
+              parent: current.checkpoint,
+              batches: [...batch.batches],
+              rewards: scored.rewards,
+              weights: config.reward.weights,
+              replay: current.replay,
+              train: config.train,
+              seed: config.seed,
+            },
+          ],
+        ),
       );
       const isLast = iteration + 1 === config.iterations || stopRequested;
       const select = isSelectDue(iteration, config, isLast)
@@ -248,14 +283,26 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       ...current,
       baseSelect: current.baseSelect ?? (await measureSelect(current, current.base.digest, 0)),
     };
-    for (let inThisHistory = 0; current.iterations < config.iterations && !stopRequested; inThisHistory += 1) {
+    for (
+      let inThisHistory = 0;
+      current.iterations < config.iterations && !stopRequested;
+      inThisHistory += 1
+    ) {
       if (paused) {
         enter({ kind: 'paused', iteration: current.iterations });
         await condition(() => !paused || stopRequested);
         continue;
       }
-      if (inThisHistory >= config.iterationsPerHistory || (inThisHistory > 0 && workflowInfo().continueAsNewSuggested)) {
-        await makeContinueAsNewFunc<typeof trainingRun>()(config, { ...current, paused, stopRequested, refusals });
+      if (
+        inThisHistory >= config.iterationsPerHistory ||
+        (inThisHistory > 0 && workflowInfo().continueAsNewSuggested)
+      ) {
+        await makeContinueAsNewFunc<typeof trainingRun>()(config, {
+          ...current,
+          paused,
+          stopRequested,
+          refusals,
+        });
       }
       current = state = await iterate(current);
     }
@@ -269,7 +316,10 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
   };
   const { best } = current;
   if (best === null) {
-    return finish({ kind: 'no-better-checkpoint', reason: 'no iteration was finished and measured on the select split' });
+    return finish({
+      kind: 'no-better-checkpoint',
+      reason: 'no iteration was finished and measured on the select split',
+    });
   }
   const candidate = best.checkpoint;
 
@@ -321,7 +371,8 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       report = (await evaluate('report')).summary;
     }
     const answer = await ask(evidence);
-    if (!('decision' in answer)) return finish({ kind: 'approval-expired', deadline: answer.deadline });
+    if (!('decision' in answer))
+      return finish({ kind: 'approval-expired', deadline: answer.deadline });
     if (answer.decision === 'reject') {
       return finish({
         kind: 'rejected',
@@ -338,7 +389,11 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       approvers: config.approval.approvers,
     });
     if (settled.kind === 'promoted') {
-      return finish({ kind: 'promoted', champion: settled.champion, promotion: `promotion.${config.policy}` });
+      return finish({
+        kind: 'promoted',
+        champion: settled.champion,
+        promotion: `promotion.${config.policy}`,
+      });
     }
   }
 }

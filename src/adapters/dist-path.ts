@@ -27,7 +27,9 @@ export function packageRoot(): string {
 export function distPath(relative: string): string {
   const path = join(packageRoot(), 'dist', relative);
   if (!existsSync(path)) {
-    throw new NotFoundError('a compiled file is missing: run `npm run build`', { context: { path } });
+    throw new NotFoundError('a compiled file is missing: run `npm run build`', {
+      context: { path },
+    });
   }
   return path;
 }

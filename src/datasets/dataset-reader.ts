@@ -68,8 +68,11 @@ async function parseFile<S extends z.ZodType>(
     .map((line, index) => {
       const parsed = schema.safeParse(JSON.parse(line));
       if (parsed.success) return parsed.data;
-      throw new IntegrityError(`a dataset's line does not fit its schema: ${z.prettifyError(parsed.error)}`, {
-        context: { dataset: name, file, line: index + 1 },
-      });
+      throw new IntegrityError(
+        `a dataset's line does not fit its schema: ${z.prettifyError(parsed.error)}`,
+        {
+          context: { dataset: name, file, line: index + 1 },
+        },
+      );
     });
 }

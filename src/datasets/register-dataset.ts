@@ -45,7 +45,10 @@ export async function registerDataset(
   const ids = new Set<string>();
   const splitOf = new Map<string, Split>();
   for (const { id, input, family, slice, reference, ...rest } of source.tasks) {
-    if (ids.has(id)) throw new InvalidInputError('a dataset holds a task id twice', { context: { dataset: name, task: id } });
+    if (ids.has(id))
+      throw new InvalidInputError('a dataset holds a task id twice', {
+        context: { dataset: name, task: id },
+      });
     ids.add(id);
     const cluster = rest.cluster ?? id;
     const split = rest.split ?? splitOfCluster(cluster);
@@ -61,7 +64,9 @@ export async function registerDataset(
     references.push(parse(Reference, { id, family, slice, reference }, name));
   }
   if (tasks.length === 0) {
-    throw new InvalidInputError('a dataset has no tasks: expected at least one', { context: { dataset: name } });
+    throw new InvalidInputError('a dataset has no tasks: expected at least one', {
+      context: { dataset: name },
+    });
   }
   const counts: Record<string, number> = { train: 0, select: 0, gate: 0, report: 0 };
   for (const task of tasks) counts[task.split] = (counts[task.split] ?? 0) + 1;
@@ -69,9 +74,16 @@ export async function registerDataset(
     files: new Map([
       ['tasks.jsonl', lines(tasks)],
       ['references.jsonl', lines(references)],
-      ['demonstrations.jsonl', lines(source.demonstrations.map((one) => parse(Demonstration, one, name)))],
+      [
+        'demonstrations.jsonl',
+        lines(source.demonstrations.map((one) => parse(Demonstration, one, name))),
+      ],
     ]),
-    metadata: { counts, demonstrations: source.demonstrations.length, attribution: source.attribution },
+    metadata: {
+      counts,
+      demonstrations: source.demonstrations.length,
+      attribution: source.attribution,
+    },
   });
 }
 
@@ -79,7 +91,10 @@ export async function registerDataset(
 function parse<S extends z.ZodType>(schema: S, row: z.input<S>, dataset: string): z.output<S> {
   const parsed = schema.safeParse(row);
   if (parsed.success) return parsed.data;
-  throw new InvalidInputError(`a dataset holds a row that is not valid: ${z.prettifyError(parsed.error)}`, {
-    context: { dataset, row: JSON.stringify(row)?.slice(0, 200) },
-  });
+  throw new InvalidInputError(
+    `a dataset holds a row that is not valid: ${z.prettifyError(parsed.error)}`,
+    {
+      context: { dataset, row: JSON.stringify(row)?.slice(0, 200) },
+    },
+  );
 }

@@ -36,9 +36,20 @@ export async function pairedRows(
       if (other === undefined) return [];
       const reference = references.get(taskId);
       if (reference === undefined) {
-        throw new IntegrityError('an evaluated task has no reference in its dataset', { context: { task: taskId } });
+        throw new IntegrityError('an evaluated task has no reference in its dataset', {
+          context: { task: taskId },
+        });
       }
-      return [{ metric, taskId, cluster: reference.family, slice: reference.slice, champion: value, candidate: other }];
+      return [
+        {
+          metric,
+          taskId,
+          cluster: reference.family,
+          slice: reference.slice,
+          champion: value,
+          candidate: other,
+        },
+      ];
     }),
   );
 }
@@ -49,7 +60,9 @@ async function taskMeans(
   { batches, rewards }: EvaluatedArm,
 ): Promise<Means> {
   const scores = indexRewards(await readJsonLines(store, rewards, RewardRecord));
-  const sums = new Map(metrics.map((metric) => [metric, new Map<string, { sum: number; n: number }>()]));
+  const sums = new Map(
+    metrics.map((metric) => [metric, new Map<string, { sum: number; n: number }>()]),
+  );
   for await (const segment of readSegments(store, batches)) {
     for (const trajectory of segment.trajectories) {
       if (trajectory.task === null) continue;

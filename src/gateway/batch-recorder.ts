@@ -38,7 +38,13 @@ interface OpenSession {
 }
 
 function emptySession(): OpenSession {
-  return { decisions: new Map(), messages: new Map(), toolsets: new Map(), failures: [], pendingCalls: 0 };
+  return {
+    decisions: new Map(),
+    messages: new Map(),
+    toolsets: new Map(),
+    failures: [],
+    pendingCalls: 0,
+  };
 }
 
 export function createBatchRecorder(): BatchRecorder {

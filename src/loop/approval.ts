@@ -36,18 +36,27 @@ export function decideReview(
 ): ReviewOutcome {
   switch (state.kind) {
     case 'not-asked':
-      return refused('not-asked', 'nothing awaits approval yet; send it again when the phase is awaiting-approval');
+      return refused(
+        'not-asked',
+        'nothing awaits approval yet; send it again when the phase is awaiting-approval',
+      );
     case 'decided':
       return refused(
         'already-decided',
         `${state.record.by} already decided: ${state.record.decision} ${shortDigest(state.record.request.candidate)}`,
       );
     case 'expired':
-      return refused('late', `the deadline was ${state.request.deadline}; start a new run or promotion`);
+      return refused(
+        'late',
+        `the deadline was ${state.request.deadline}; start a new run or promotion`,
+      );
     case 'open': {
       const { request } = state;
       if (!approvers.includes(review.by)) {
-        return refused('stranger', `${review.by} may not decide; approvers are ${approvers.join(', ')}`);
+        return refused(
+          'stranger',
+          `${review.by} may not decide; approvers are ${approvers.join(', ')}`,
+        );
       }
       if (!namesDigest(review.candidate, request.candidate)) {
         return refused(
@@ -56,7 +65,10 @@ export function decideReview(
         );
       }
       if (nowMs > Date.parse(request.deadline)) {
-        return refused('late', `the deadline was ${request.deadline}; start a new run or promotion`);
+        return refused(
+          'late',
+          `the deadline was ${request.deadline}; start a new run or promotion`,
+        );
       }
       return {
         kind: 'accepted',

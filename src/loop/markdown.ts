@@ -13,7 +13,9 @@ export const points = (difference: number): string =>
   `${difference >= 0 ? '+' : '−'}${Math.abs(100 * difference).toFixed(1)}`;
 
 /** `82.4 % (81.1–83.6)` */
-export function rate(estimate: { readonly value: number; readonly low: number; readonly high: number } | null): string {
+export function rate(
+  estimate: { readonly value: number; readonly low: number; readonly high: number } | null,
+): string {
   if (estimate === null) return '–';
   const { value, low, high } = estimate;
   return `${percent(value)} (${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)})`;
@@ -26,6 +28,9 @@ export function sparkline(values: readonly number[]): string {
   const low = Math.min(...values);
   const high = Math.max(...values);
   return values
-    .map((value) => BLOCKS[high === low ? 0 : Math.round(((value - low) / (high - low)) * (BLOCKS.length - 1))])
+    .map(
+      (value) =>
+        BLOCKS[high === low ? 0 : Math.round(((value - low) / (high - low)) * (BLOCKS.length - 1))],
+    )
     .join('');
 }

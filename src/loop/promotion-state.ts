@@ -6,7 +6,12 @@ import type { Refusal } from './refusals';
 /** How a promotion ended. */
 export type PromotionOutcome =
   | { readonly kind: 'kept'; readonly champion: Champion; readonly because: string }
-  | { readonly kind: 'rolled-back'; readonly champion: Champion; readonly by: string; readonly reason: string }
+  | {
+      readonly kind: 'rolled-back';
+      readonly champion: Champion;
+      readonly by: string;
+      readonly reason: string;
+    }
   | { readonly kind: 'stale'; readonly champion: Champion }
   | { readonly kind: 'gate-not-passed'; readonly reasons: readonly string[] }
   | { readonly kind: 'rejected'; readonly by: string }

@@ -25,7 +25,9 @@ function clip(text: string): string {
 function fit(parts: readonly string[]): string {
   const lines = parts.join('\n').split('\n');
   let bytes = 0;
-  const end = lines.findIndex((line) => (bytes += new TextEncoder().encode(line).length + 1) > MAX_BYTES);
+  const end = lines.findIndex(
+    (line) => (bytes += new TextEncoder().encode(line).length + 1) > MAX_BYTES,
+  );
   return (end < 0 ? lines : [...lines.slice(0, end), '…']).join('\n');
 }
 
@@ -56,7 +58,11 @@ export function retryLine(workflowId: string): string {
 
 function refusalLines(refusals: readonly Refusal[]): string[] {
   if (refusals.length === 0) return [];
-  return ['', '**Ignored messages**', ...refusals.map((one) => `- \`${one.message}\` at ${one.at}: ${clip(one.reason)}`)];
+  return [
+    '',
+    '**Ignored messages**',
+    ...refusals.map((one) => `- \`${one.message}\` at ${one.at}: ${clip(one.reason)}`),
+  ];
 }
 
 /** Baseline against candidate, one row per metric. */
@@ -118,7 +124,13 @@ function headline(status: RunStatus, workflowId: string, approvers: readonly str
         '```',
       ];
     case 'paused':
-      return [`**Paused** before iteration ${phase.iteration + 1}.`, '', '```', signalLine(workflowId, 'resume'), '```'];
+      return [
+        `**Paused** before iteration ${phase.iteration + 1}.`,
+        '',
+        '```',
+        signalLine(workflowId, 'resume'),
+        '```',
+      ];
     case 'rolling-out':
     case 'scoring':
     case 'training':
@@ -136,12 +148,14 @@ function headline(status: RunStatus, workflowId: string, approvers: readonly str
   }
 }
 
-function describeOutcome(outcome: Extract<RunStatus['phase'], { kind: 'done' }>['outcome']): string {
+function describeOutcome(
+  outcome: Extract<RunStatus['phase'], { kind: 'done' }>['outcome'],
+): string {
   switch (outcome.kind) {
     case 'promoted':
       return `: ${shortDigest(outcome.champion.digest)} is champion, generation ${outcome.champion.generation}; roll back with \`${signalLine(outcome.promotion, 'rollback')} --input '{"by":"…"}'\``;
     case 'gate-not-passed':
-      return `: ${outcome.reasons.map(clip).join('; ')}`;
+      return `: ${clip(outcome.reasons.join('; '))}`;
     case 'no-better-checkpoint':
       return `: ${clip(outcome.reason)}`;
     case 'rejected':
@@ -151,9 +165,15 @@ function describeOutcome(outcome: Extract<RunStatus['phase'], { kind: 'done' }>[
   }
 }
 
-export function renderRun(status: RunStatus, workflowId: string, approvers: readonly string[]): string {
+export function renderRun(
+  status: RunStatus,
+  workflowId: string,
+  approvers: readonly string[],
+): string {
   const recent = status.points.slice(-NEWEST);
-  const rewards = status.points.flatMap((point) => (point.reward === null ? [] : [point.reward.value])).slice(-NEWEST_REWARDS);
+  const rewards = status.points
+    .flatMap((point) => (point.reward === null ? [] : [point.reward.value]))
+    .slice(-NEWEST_REWARDS);
   return fit([
     `### ${status.policy}: ${status.iterations} of ${status.of} iterations`,
     ...headline(status, workflowId, approvers),
@@ -165,11 +185,21 @@ export function renderRun(status: RunStatus, workflowId: string, approvers: read
       : [
           '',
           table(
-            ['iteration', 'rollouts', 'dropped', 'reward (95 %)', 'held out (95 %)', 'loss', 'checkpoint'],
+            [
+              'iteration',
+              'rollouts',
+              'dropped',
+              'reward (95 %)',
+              'held out (95 %)',
+              'loss',
+              'checkpoint',
+            ],
             recent.map((point) => [
               String(point.iteration),
               String(point.rollouts),
-              point.dropped === 0 ? '0' : `${point.dropped} (${percent(point.dropped / Math.max(1, point.rollouts))})`,
+              point.dropped === 0
+                ? '0'
+                : `${point.dropped} (${percent(point.dropped / Math.max(1, point.rollouts))})`,
               rate(point.reward),
               rate(point.select),
               point.loss === null ? '–' : point.loss.toFixed(4),
@@ -199,6 +229,10 @@ export function renderPromotion(view: PromotionView): string {
   ]);
 }
 
-export function renderEvaluation(policy: string, phase: string, summary: EvaluationSummary | null): string {
+export function renderEvaluation(
+  policy: string,
+  phase: string,
+  summary: EvaluationSummary | null,
+): string {
   return fit([`### Evaluation of ${policy}`, `**${phase}**`, ...evidence('Result', summary)]);
 }

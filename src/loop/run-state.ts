@@ -58,7 +58,11 @@ export function phaseName(phase: RunPhase): string {
 }
 
 /** A checkpoint of this run with its result on the select split. */
-const Best = z.strictObject({ checkpoint: Digest, iteration: z.int().positive(), select: Estimate });
+const Best = z.strictObject({
+  checkpoint: Digest,
+  iteration: z.int().positive(),
+  select: Estimate,
+});
 
 /**
  * All that a run carries across continue-as-new: plain JSON, no Map, no Date. It is taken between iterations only, so

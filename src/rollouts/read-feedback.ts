@@ -43,7 +43,9 @@ export async function readFeedback(
         broken.add(group);
         continue;
       }
-      const feedback = trajectory.decisions.map((decision) => toFeedback(config, segment, trajectory, decision, reward));
+      const feedback = trajectory.decisions.map((decision) =>
+        toFeedback(config, segment, trajectory, decision, reward),
+      );
       const others = byTask.get(group);
       if (others === undefined) byTask.set(group, feedback);
       else others.push(...feedback);
@@ -60,7 +62,9 @@ function toFeedback(
   reward: number,
 ): Feedback {
   if (decision.sampled.kind !== 'arm') {
-    throw new IntegrityError('a decision of a choice policy names no arm', { context: { trajectory: trajectory.id } });
+    throw new IntegrityError('a decision of a choice policy names no arm', {
+      context: { trajectory: trajectory.id },
+    });
   }
   const tools = decision.toolset === null ? null : segment.toolset(decision.toolset);
   return {
@@ -75,6 +79,14 @@ function toFeedback(
 function parseConfig(files: CheckpointFiles): ChoiceConfig {
   const bytes = files.get('config.json');
   if (bytes === undefined) throw new IntegrityError('a checkpoint lacks config.json');
-  const { formatVersion: _, ...config } = JSON.parse(Buffer.from(bytes).toString('utf8')) as Record<string, unknown>;
+  const { formatVersion, ...config } = JSON.parse(Buffer.from(bytes).toString('utf8')) as Record<
+    string,
+    unknown
+  >;
+  if (formatVersion !== 1) {
+    throw new IntegrityError('a checkpoint of another format version: expected 1', {
+      context: { got: String(formatVersion) },
+    });
+  }
   return ChoiceConfig.parse(config);
 }

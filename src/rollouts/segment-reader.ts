@@ -46,7 +46,9 @@ async function readSegment(store: ObjectStore, ref: ObjectRef): Promise<Segment>
   const find = <T>(map: ReadonlyMap<string, T>, what: string, id: string): T => {
     const found = map.get(id);
     if (found === undefined) {
-      throw new IntegrityError(`a segment lacks a ${what} that a decision names`, { context: { key: ref.key, id } });
+      throw new IntegrityError(`a segment lacks a ${what} that a decision names`, {
+        context: { key: ref.key, id },
+      });
     }
     return found;
   };

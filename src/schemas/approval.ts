@@ -7,9 +7,16 @@ export const ApprovalConfig = z.strictObject({
   mode: z
     .literal('signal')
     .default('signal')
-    .describe('A signal or update through Temporal: as trustworthy as access to its frontend; recorded as unauthenticated.'),
-  approvers: z.array(z.string().min(1)).min(1).describe('The names that may decide; anyone else is refused.'),
-  deadline: Duration.default('7d').describe('Without a decision by then the candidate is not promoted.'),
+    .describe(
+      'A signal or update through Temporal: as trustworthy as access to its frontend; recorded as unauthenticated.',
+    ),
+  approvers: z
+    .array(z.string().min(1))
+    .min(1)
+    .describe('The names that may decide; anyone else is refused.'),
+  deadline: Duration.default('7d').describe(
+    'Without a decision by then the candidate is not promoted.',
+  ),
 });
 export type ApprovalConfig = z.infer<typeof ApprovalConfig>;
 

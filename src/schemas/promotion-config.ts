@@ -6,8 +6,8 @@ import { Digest, Name } from './ids';
 import { RolloutConfig } from './run-config';
 
 const common = {
-  policy: Name,
-  candidate: Digest,
+  policy: Name.describe('The policy whose champion is replaced.'),
+  candidate: Digest.describe('The checkpoint that becomes champion.'),
   watch: Duration.default('24h').describe('How long the promotion stays open for a rollback.'),
 };
 
@@ -17,20 +17,25 @@ const common = {
  */
 export const PromotionConfig = z.discriminatedUnion('evidence', [
   z.strictObject({
-    evidence: z.literal('approved'),
+    evidence: z.literal('approved').describe('A training run hands over what was approved.'),
     ...common,
-    approval: ApprovalRecord,
+    approval: ApprovalRecord.describe('Who approved what, on which evidence.'),
     approvers: z.array(z.string().min(1)).min(1).describe('Who may roll back.'),
   }),
   z.strictObject({
-    evidence: z.literal('gather'),
+    evidence: z.literal('gather').describe('Started by hand: evaluate and ask first.'),
     ...common,
-    dataset: Name,
-    agent: Name,
-    seed: z.int().min(0).max(0xffff_ffff).default(1),
-    rollouts: RolloutConfig.prefault({}),
-    gate: GateConfig,
-    approval: ApprovalConfig,
+    dataset: Name.describe('A dataset that the workers have registered.'),
+    agent: Name.describe('An agent that the workers have registered.'),
+    seed: z
+      .int()
+      .min(0)
+      .max(0xffff_ffff)
+      .default(1)
+      .describe('Of the rollouts and of the bootstrap.'),
+    rollouts: RolloutConfig.prefault({}).describe('How agents are run.'),
+    gate: GateConfig.describe('What a candidate has to show before a human is asked.'),
+    approval: ApprovalConfig.describe('Who may approve, and until when.'),
   }),
 ]);
 export type PromotionConfig = z.infer<typeof PromotionConfig>;

@@ -10,7 +10,9 @@ export type Scores = ReadonlyMap<string, number>;
  * @returns by trajectory id.
  */
 export function indexRewards(records: readonly RewardRecord[]): ReadonlyMap<string, Scores> {
-  const superseded = new Set(records.flatMap(({ supersedes }) => (supersedes === null ? [] : [supersedes])));
+  const superseded = new Set(
+    records.flatMap(({ supersedes }) => (supersedes === null ? [] : [supersedes])),
+  );
   const index = new Map<string, Map<string, number>>();
   for (const { id, trajectory, decision, scorer, value } of records) {
     if (decision !== null || superseded.has(id)) continue;

@@ -8,7 +8,11 @@ import type { Digest } from '../../src/schemas/ids';
 import type { ObjectRef } from '../../src/schemas/object-ref';
 import type { Champion, EvaluationSummary } from '../../src/schemas/stages';
 
-export type AllActivities = EvaluateActivities & PromoteActivities & RolloutActivities & ScoreActivities & TrainActivities;
+export type AllActivities = EvaluateActivities &
+  PromoteActivities &
+  RolloutActivities &
+  ScoreActivities &
+  TrainActivities;
 
 /** `sha256:` and the same digit 64 times, or a hexadecimal number padded with zeros. */
 export function digest(of: number): Digest {
@@ -72,12 +76,22 @@ export function createFakeActivities(world: FakeWorld): AllActivities {
   return {
     async openRun() {
       begin('openRun');
-      return { dataset: digest(9), champion: world.champion, tasks, searchAttributes: world.searchAttributes };
+      return {
+        dataset: digest(9),
+        champion: world.champion,
+        tasks,
+        searchAttributes: world.searchAttributes,
+      };
     },
     async openEvaluation() {
       begin('openEvaluation');
       if (world.champion === null) throw failure('InvalidInput', 'no champion');
-      return { dataset: digest(9), champion: world.champion, tasks, searchAttributes: world.searchAttributes };
+      return {
+        dataset: digest(9),
+        champion: world.champion,
+        tasks,
+        searchAttributes: world.searchAttributes,
+      };
     },
     async createPolicy() {
       begin('createPolicy');
@@ -152,7 +166,11 @@ export function createFakeActivities(world: FakeWorld): AllActivities {
       world.beforePromote();
       const { champion, candidate } = approval.request;
       const current = world.champion;
-      if (current === null || current.digest !== champion.digest || current.generation !== champion.generation) {
+      if (
+        current === null ||
+        current.digest !== champion.digest ||
+        current.generation !== champion.generation
+      ) {
         return { kind: 'stale', champion: current ?? { digest: digest(1), generation: 1 } };
       }
       world.champion = { digest: candidate as Digest, generation: current.generation + 1 };

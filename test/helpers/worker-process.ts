@@ -27,7 +27,12 @@ export interface WorkerOptions {
 }
 
 /** A real worker process over the small desk, polling the test server. Resolves once it polls. */
-export async function startWorkerProcess({ home, taskQueue, roles, env = {} }: WorkerOptions): Promise<WorkerProcess> {
+export async function startWorkerProcess({
+  home,
+  taskQueue,
+  roles,
+  env = {},
+}: WorkerOptions): Promise<WorkerProcess> {
   const child = spawn(process.execPath, [distPath('workers/cli.js'), 'worker'], {
     env: {
       ...process.env,

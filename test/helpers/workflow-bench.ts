@@ -1,9 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkflowBundleWithSourceMap,
+} from '@temporalio/worker';
 import { taskQueues } from '../../src/loop/task-queues';
 import type { RunConfigInput } from '../../src/schemas/run-config';
-import { createFakeActivities, createFakeWorld, type AllActivities, type FakeWorld } from '../fakes/fake-activities';
+import {
+  createFakeActivities,
+  createFakeWorld,
+  type AllActivities,
+  type FakeWorld,
+} from '../fakes/fake-activities';
 import { testAddress } from './temporal-server';
 
 /** Workflows on the real server, in the real sandbox, over fake activities. */
@@ -45,7 +57,12 @@ export async function createWorkflowBench(
   const connection = await NativeConnection.connect({ address });
   const code = await workflowBundle();
   const workers = await Promise.all([
-    Worker.create({ connection, taskQueue: queues.control, workflowBundle: code, activities: fakes }),
+    Worker.create({
+      connection,
+      taskQueue: queues.control,
+      workflowBundle: code,
+      activities: fakes,
+    }),
     Worker.create({ connection, taskQueue: queues.rollout, activities: fakes }),
     Worker.create({ connection, taskQueue: queues.gpu, activities: fakes }),
   ]);

@@ -16,7 +16,10 @@ const FOLDER = join(__dirname, '../replay/histories');
 async function save(handle: WorkflowHandle, name: string): Promise<void> {
   mkdirSync(FOLDER, { recursive: true });
   const json = historyToJSON(await handle.fetchHistory());
-  writeFileSync(join(FOLDER, `${name}.${VERSION}.json`), `${JSON.stringify(JSON.parse(json), null, 1)}\n`);
+  writeFileSync(
+    join(FOLDER, `${name}.${VERSION}.json`),
+    `${JSON.stringify(JSON.parse(json), null, 1)}\n`,
+  );
 }
 
 beforeAll(quietRuntime);
@@ -26,7 +29,11 @@ test('record one history of every workflow', async () => {
   try {
     bench.world.champion = null;
     bench.world.failures.set('train', [failure('Numerical', 'the loss is not finite')]);
-    const run = await bench.start('trainingRun', runConfig('recorded', { report: true }), 'recorded-run');
+    const run = await bench.start(
+      'trainingRun',
+      runConfig('recorded', { report: true }),
+      'recorded-run',
+    );
     await bench.statusWhen<RunStatus>(run, ({ phase }) => phase.kind === 'needs-attention');
     await run.signal('approve', 'garbage');
     await run.signal('retry');

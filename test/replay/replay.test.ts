@@ -15,16 +15,26 @@ test('there is a history of every workflow', () => {
   expect(recorded).toEqual(new Set(['evaluation', 'promotion', 'training-run']));
 });
 
-test.each(files)('%s replays: the code still takes the decisions that this history holds', async (file) => {
-  const history = historyFromJSON(JSON.parse(readFileSync(join(FOLDER, file), 'utf8')));
-  // The id is part of what is replayed: children and promotions are named after it.
-  const { workflowId } = history.events?.[0]?.workflowExecutionStartedEventAttributes ?? {};
-  await Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, history, workflowId ?? undefined);
-});
+test.each(files)(
+  '%s replays: the code still takes the decisions that this history holds',
+  async (file) => {
+    const history = historyFromJSON(JSON.parse(readFileSync(join(FOLDER, file), 'utf8')));
+    // The id is part of what is replayed: children and promotions are named after it.
+    const { workflowId } = history.events?.[0]?.workflowExecutionStartedEventAttributes ?? {};
+    await Worker.runReplayHistory(
+      { workflowBundle: await workflowBundle() },
+      history,
+      workflowId ?? undefined,
+    );
+  },
+);
 
 test('a history that the code would not have produced is refused', async () => {
   const file = files.find((name) => name.startsWith('evaluation')) ?? '';
-  const text = readFileSync(join(FOLDER, file), 'utf8').replaceAll('"openEvaluation"', '"openSesame"');
+  const text = readFileSync(join(FOLDER, file), 'utf8').replaceAll(
+    '"openEvaluation"',
+    '"openSesame"',
+  );
   const history = historyFromJSON(JSON.parse(text));
   await expect(
     Worker.runReplayHistory({ workflowBundle: await workflowBundle() }, history, file),

@@ -2,7 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { WorkflowFailedError } from '@temporalio/client';
 import type { RunOutcome, RunStatus } from '../../src/loop/run-state';
 import { digest, failure } from '../fakes/fake-activities';
-import { createWorkflowBench, quietRuntime, runConfig, type WorkflowBench } from '../helpers/workflow-bench';
+import {
+  createWorkflowBench,
+  quietRuntime,
+  runConfig,
+  type WorkflowBench,
+} from '../helpers/workflow-bench';
 
 let bench: WorkflowBench;
 const policyName = (): string => `p-${randomUUID().slice(0, 8)}`;
@@ -45,7 +50,14 @@ test('a run learns, passes the gate, is approved by a signal and promotes what w
 test('an approval by update is answered with what was decided', async () => {
   const { handle } = await untilAsked();
   const answer = await handle.executeUpdate<unknown, [unknown]>('review', {
-    args: [{ candidate: digest(0x102).slice(7, 19), by: 'ops-lead', decision: 'reject', comment: 'not yet' }],
+    args: [
+      {
+        candidate: digest(0x102).slice(7, 19),
+        by: 'ops-lead',
+        decision: 'reject',
+        comment: 'not yet',
+      },
+    ],
   });
   expect(answer).toEqual({ decision: 'reject', candidate: digest(0x102), by: 'ops-lead' });
   expect(await handle.result()).toEqual({ kind: 'rejected', by: 'ops-lead', comment: 'not yet' });
@@ -65,13 +77,15 @@ describe('what is refused, and why', () => {
         return String((error as Error).cause);
       }
     };
-    expect(await reasonOf({ candidate: digest(0xbad), by: 'ops-lead', decision: 'approve' })).toContain(
-      'the candidate is 000000000000',
-    );
-    expect(await reasonOf({ candidate: digest(0x102), by: 'mallory', decision: 'approve' })).toContain(
-      'mallory may not decide; approvers are ops-lead',
-    );
-    expect(await reasonOf({ candidate: digest(0x102), by: 'ops-lead', decision: 'perhaps' })).toContain('decision');
+    expect(
+      await reasonOf({ candidate: digest(0xbad), by: 'ops-lead', decision: 'approve' }),
+    ).toContain('the candidate is 000000000000');
+    expect(
+      await reasonOf({ candidate: digest(0x102), by: 'mallory', decision: 'approve' }),
+    ).toContain('mallory may not decide; approvers are ops-lead');
+    expect(
+      await reasonOf({ candidate: digest(0x102), by: 'ops-lead', decision: 'perhaps' }),
+    ).toContain('decision');
     expect(await reasonOf('garbage')).toContain('Invalid input');
     expect((await handle.query<RunStatus, []>('status')).phase.kind).toBe('awaiting-approval');
     await handle.terminate();
@@ -90,14 +104,19 @@ describe('what is refused, and why', () => {
     await handle.signal('approve');
     await handle.signal('reject', approval(digest(0x102), 'mallory'));
     await handle.signal('approve', approval(digest(0xbad)));
-    const { refusals, phase } = await bench.statusWhen<RunStatus>(handle, (status) => status.refusals.length === 6);
+    const { refusals, phase } = await bench.statusWhen<RunStatus>(
+      handle,
+      (status) => status.refusals.length === 6,
+    );
     expect(phase.kind).toBe('awaiting-approval');
     const reasons = refusals.map(({ reason }) => reason);
     expect(reasons[0]).toContain('nothing awaits approval yet');
     expect(reasons[1]).toContain('candidate');
     expect(reasons[4]).toContain('mallory may not decide');
     expect(reasons[5]).toContain('the candidate is');
-    const details = await handle.query<{ currentDetails?: string }, []>('__temporal_workflow_metadata');
+    const details = await handle.query<{ currentDetails?: string }, []>(
+      '__temporal_workflow_metadata',
+    );
     expect(JSON.stringify(details)).toContain('mallory may not decide');
     await handle.signal('approve', approval(digest(0x102)));
     expect(((await handle.result()) as RunOutcome).kind).toBe('promoted');
@@ -117,9 +136,13 @@ describe('what is refused, and why', () => {
   });
 
   test('after the deadline nobody can approve: the run has ended without a promotion', async () => {
-    const { handle } = await untilAsked({ approval: { approvers: ['ops-lead'], deadline: '300ms' } });
+    const { handle } = await untilAsked({
+      approval: { approvers: ['ops-lead'], deadline: '300ms' },
+    });
     expect(((await handle.result()) as RunOutcome).kind).toBe('approval-expired');
-    await expect(handle.signal('approve', approval(digest(0x102)))).rejects.toThrow(/not found|completed/);
+    await expect(handle.signal('approve', approval(digest(0x102)))).rejects.toThrow(
+      /not found|completed/,
+    );
     expect(bench.world.champion?.generation).toBe(1);
   });
 });
@@ -136,7 +159,9 @@ describe('bad input', () => {
   };
 
   test('a wrong field fails the workflow at once and names the path', async () => {
-    expect(await reasonOf({ ...runConfig(policyName()), iterations: 'many' })).toContain('iterations');
+    expect(await reasonOf({ ...runConfig(policyName()), iterations: 'many' })).toContain(
+      'iterations',
+    );
     expect(await reasonOf({ ...runConfig(policyName()), surprise: 1 })).toContain('surprise');
     expect(await reasonOf({ ...runConfig(policyName()), gate: {} })).toContain('gate.target');
     expect(await reasonOf(undefined)).toContain('Invalid input');
@@ -144,7 +169,9 @@ describe('bad input', () => {
   });
 
   test('what the workers refuse as bad input fails the workflow at once, with the reason', async () => {
-    bench.world.failures.set('openRun', [failure('InvalidInput', 'the policy nope is not registered on the workers')]);
+    bench.world.failures.set('openRun', [
+      failure('InvalidInput', 'the policy nope is not registered on the workers'),
+    ]);
     expect(await reasonOf(runConfig('nope'))).toContain('the policy nope is not registered');
     expect(bench.world.calls).toEqual(['openRun']);
   });
@@ -160,7 +187,10 @@ test('a policy without a champion is created from its demonstrations first', asy
 test('a candidate that does not pass the gate is never asked about', async () => {
   bench.world.gate = 'fail';
   const handle = await bench.start('trainingRun', runConfig(policyName()));
-  expect(await handle.result()).toEqual({ kind: 'gate-not-passed', reasons: ['the fake gate says fail'] });
+  expect(await handle.result()).toEqual({
+    kind: 'gate-not-passed',
+    reasons: ['the fake gate says fail'],
+  });
   expect(bench.world.calls).not.toContain('promote');
 });
 
@@ -176,7 +206,9 @@ test('an approval whose champion has moved meanwhile is stale: the run evaluates
     handle,
     ({ phase }) => phase.kind === 'awaiting-approval' && phase.request.champion.generation === 5,
   );
-  expect(again.phase).toMatchObject({ request: { champion: { digest: digest(7), generation: 5 } } });
+  expect(again.phase).toMatchObject({
+    request: { champion: { digest: digest(7), generation: 5 } },
+  });
   await handle.signal('approve', approval(digest(0x102)));
   expect(await handle.result()).toMatchObject({ kind: 'promoted', champion: { generation: 6 } });
 });
@@ -186,7 +218,10 @@ describe('what stops a run without losing it', () => {
     bench.world.failures.set('train', [failure('Numerical', 'the loss is not finite [step=12]')]);
     const handle = await bench.start('trainingRun', runConfig(policyName()));
     const { phase } = await bench.statusWhen<RunStatus>(handle, isAt('needs-attention'));
-    expect(phase).toMatchObject({ step: 'training of iteration 1 of 2', reason: 'the loss is not finite [step=12]' });
+    expect(phase).toMatchObject({
+      step: 'training of iteration 1 of 2',
+      reason: 'the loss is not finite [step=12]',
+    });
     await handle.signal('retry');
     await bench.statusWhen<RunStatus>(handle, isAt('awaiting-approval'));
     await handle.terminate();
@@ -224,7 +259,9 @@ test('a run that continues as new ends like one that does not, and keeps its cur
   const status = await handle.query<RunStatus, []>('status');
   expect(status.points.map(({ iteration }) => iteration)).toEqual([1, 2, 3, 4, 5]);
   expect(status.best?.checkpoint).toBe(digest(0x105));
-  expect((await handle.describe()).runId).not.toBe((handle as { firstExecutionRunId?: string }).firstExecutionRunId);
+  expect((await handle.describe()).runId).not.toBe(
+    (handle as { firstExecutionRunId?: string }).firstExecutionRunId,
+  );
   await handle.terminate();
 });
 

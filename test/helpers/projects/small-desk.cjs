@@ -8,7 +8,20 @@ const { policyConfig } = require(join(dist, 'examples/support-desk/policy'));
 const { scorers } = require(join(dist, 'examples/support-desk/scorers'));
 const { run } = require(join(dist, 'examples/support-desk/agent'));
 
-const INTENTS = ['balance', 'translate', 'timer', 'weather', 'pay_bill', 'joke', 'recipe', 'alarm', 'calories', 'spelling', 'traffic', 'bill_due'];
+const INTENTS = [
+  'balance',
+  'translate',
+  'timer',
+  'weather',
+  'pay_bill',
+  'joke',
+  'recipe',
+  'alarm',
+  'calories',
+  'spelling',
+  'traffic',
+  'bill_due',
+];
 const ESCALATE = 'escalate_to_human';
 const EVERY_OUT_OF_SCOPE = 4;
 

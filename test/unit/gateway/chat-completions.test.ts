@@ -189,7 +189,8 @@ describe('a live call', () => {
     const { gateway, key } = await live({
       recorder: {
         record: async ({ session }) => void sessions.push(session),
-        begin: () => () => undefined, recordFailure: () => undefined,
+        begin: () => () => undefined,
+        recordFailure: () => undefined,
       },
     });
     await gateway.post(CHAT, key, chat(fields), headers);
@@ -215,7 +216,11 @@ describe('a live call', () => {
 
   test('that is recorded carries no warning', async () => {
     const { gateway, key } = await live({
-      recorder: { record: async () => undefined, begin: () => () => undefined, recordFailure: () => undefined },
+      recorder: {
+        record: async () => undefined,
+        begin: () => () => undefined,
+        recordFailure: () => undefined,
+      },
     });
     const reply = await gateway.post(CHAT, key, chat());
     expect(reply.headers.get('x-ratchet-recorded')).toBeNull();

@@ -32,7 +32,8 @@ describe('a served gateway', () => {
     const gateway = await createFixture({
       recorder: {
         record: () => new Promise((resolve) => setTimeout(resolve, 200)),
-        begin: () => () => undefined, recordFailure: () => undefined,
+        begin: () => () => undefined,
+        recordFailure: () => undefined,
       },
     });
     const server = await serveGateway(gateway.app);
@@ -46,7 +47,11 @@ describe('a served gateway', () => {
 
   test('cuts what does not finish in time', async () => {
     const gateway = await createFixture({
-      recorder: { record: () => new Promise(() => undefined), begin: () => () => undefined, recordFailure: () => undefined },
+      recorder: {
+        record: () => new Promise(() => undefined),
+        begin: () => () => undefined,
+        recordFailure: () => undefined,
+      },
     });
     const server = await serveGateway(gateway.app);
     const call = post(server.url, gateway.session(), chat()).catch(() => 'cut');

@@ -1,0 +1,202 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { createBatchRecorder } from '../../../src/gateway/batch-recorder';
+import type { AgentExit, AgentInvocation, AgentRunner } from '../../../src/ports/agent-runner';
+import {
+  runBatch,
+  type BatchOptions,
+  type FinishedRollout,
+  type PlannedRollout,
+} from '../../../src/rollouts/run-batch';
+import { recordedCall } from './recorded-session';
+
+const planned = (n: number, member = 0): PlannedRollout => ({
+  selected: {
+    task: { id: `task-${n}`, cluster: `task-${n}`, split: 'train', input: { n } },
+    pass: 0,
+  },
+  member,
+});
+const some = (count: number): PlannedRollout[] =>
+  Array.from({ length: count }, (_, n) => planned(n));
+const numberOf = ({ input }: AgentInvocation): number => (input as { n: number }).n;
+
+type Behave = (invocation: AgentInvocation, signal: AbortSignal) => Promise<AgentExit>;
+
+/** A batch over an agent that behaves as told; its API key is its session, and it makes one call before anything else. */
+async function run(
+  rollouts: readonly PlannedRollout[],
+  behave: Behave,
+  options: Partial<BatchOptions> = {},
+): Promise<FinishedRollout[]> {
+  const recorder = createBatchRecorder();
+  const runner: AgentRunner = {
+    run: async (invocation, { signal }) => {
+      await recorder.record(recordedCall(invocation.apiKey, `query ${numberOf(invocation)}`));
+      return behave(invocation, signal);
+    },
+    close: async () => undefined,
+  };
+  const place = { run: 'run-1', iteration: 3, agent: 'fake', model: 'ratchet/support' };
+  return runBatch(
+    place,
+    rollouts,
+    { runner, recorder, baseUrl: 'http://gateway/v1', mintKey: (session) => session },
+    {
+      concurrency: 4,
+      timeoutMs: 1_000,
+      attempts: 3,
+      signal: new AbortController().signal,
+      onFinished: () => undefined,
+      ...options,
+    },
+  );
+}
+
+const returned: AgentExit = { kind: 'returned', result: null };
+const crashed: AgentExit = { kind: 'crashed', detail: 'it broke' };
+
+describe('a batch of rollouts', () => {
+  it('comes back in the order planned, whoever was done first', async () => {
+    const finished = await run(some(6), async (invocation) => {
+      await delay(5 * (6 - numberOf(invocation)));
+      return { kind: 'returned', result: numberOf(invocation) };
+    });
+    expect(finished.map(({ trajectory }) => trajectory.task)).toEqual(
+      some(6).map(({ selected }) => selected.task.id),
+    );
+    expect(finished.map(({ trajectory }) => trajectory.outcome)).toEqual(
+      [0, 1, 2, 3, 4, 5].map((result) => ({ kind: 'completed', result })),
+    );
+  });
+
+  it('runs as many agents at once as asked, and no more', async () => {
+    let running = 0;
+    let most = 0;
+    const agent = async (): Promise<AgentExit> => {
+      most = Math.max(most, ++running);
+      await delay(2);
+      running -= 1;
+      return returned;
+    };
+    await run(some(20), agent, { concurrency: 3 });
+    expect(most).toBe(3);
+  });
+
+  it('counts every rollout as finished once', async () => {
+    let count = 0;
+    await run(some(7), async () => returned, { onFinished: () => (count += 1) });
+    expect(count).toBe(7);
+  });
+
+  it('hands an agent what an unmodified one needs, and no label', async () => {
+    const seen: AgentInvocation[] = [];
+    await run([planned(5)], async (invocation) => {
+      seen.push(invocation);
+      return returned;
+    });
+    const { apiKey, idempotencyKey, ...rest } = seen[0] as AgentInvocation;
+    expect(rest).toEqual({
+      baseUrl: 'http://gateway/v1',
+      model: 'ratchet/support',
+      input: { n: 5 },
+    });
+    expect(apiKey).toBe(`${idempotencyKey}-1`);
+  });
+
+  it('tells members of one task apart', async () => {
+    const [a, b] = await run([planned(0, 0), planned(0, 1)], async () => returned);
+    expect(a?.trajectory.id).not.toBe(b?.trajectory.id);
+    expect([a, b].map((one) => one?.trajectory.member)).toEqual([0, 1]);
+    expect([a, b].map((one) => one?.trajectory.decisions)).toEqual([
+      [expect.objectContaining({ sequence: 1 })],
+      [expect.objectContaining({ sequence: 1 })],
+    ]);
+  });
+});
+
+describe('a rollout that infrastructure failed', () => {
+  it('runs again in a fresh session, under the same idempotency key', async () => {
+    const seen: AgentInvocation[] = [];
+    const [finished] = await run([planned(0)], async (invocation) => {
+      seen.push(invocation);
+      return seen.length < 3 ? crashed : returned;
+    });
+    expect(new Set(seen.map(({ apiKey }) => apiKey)).size).toBe(3);
+    expect(new Set(seen.map(({ idempotencyKey }) => idempotencyKey)).size).toBe(1);
+    expect(finished?.trajectory).toMatchObject({ attempt: 3, outcome: { kind: 'completed' } });
+    // Nothing of the sessions before: their decisions were made in another life.
+    expect(finished?.trajectory.decisions).toHaveLength(1);
+    expect(finished?.trajectory.id).toBe(seen[2]?.apiKey);
+  });
+
+  it('keeps its reason after the last attempt', async () => {
+    let runs = 0;
+    const agent = async (): Promise<AgentExit> => {
+      runs += 1;
+      return crashed;
+    };
+    const [finished] = await run([planned(0)], agent, { attempts: 2 });
+    expect(runs).toBe(2);
+    expect(finished?.trajectory).toMatchObject({
+      attempt: 2,
+      outcome: { kind: 'infraFailed', reason: 'agent-crashed', detail: 'it broke' },
+    });
+  });
+
+  it('is not mistaken for a policy that ran into its deadline, which is not tried again', async () => {
+    let runs = 0;
+    const [finished] = await run([planned(0)], async () => {
+      runs += 1;
+      return { kind: 'timedOut', timeoutMs: 1_000 };
+    });
+    expect(runs).toBe(1);
+    expect(finished?.trajectory.outcome).toEqual({ kind: 'policyFailed', reason: 'deadline' });
+  });
+});
+
+describe('a batch that is cancelled', () => {
+  it('throws the signal’s reason, and begins no further rollout', async () => {
+    const controller = new AbortController();
+    let begun = 0;
+    const agent: Behave = async (_, signal) => {
+      begun += 1;
+      if (begun === 4) controller.abort(new Error('the worker shuts down'));
+      return signal.aborted ? { kind: 'cancelled' } : returned;
+    };
+    const batch = run(some(50), agent, { concurrency: 2, signal: controller.signal });
+    await expect(batch).rejects.toThrow('the worker shuts down');
+    expect(begun).toBeLessThanOrEqual(5);
+  });
+
+  it('throws only when every agent has stopped', async () => {
+    const controller = new AbortController();
+    let running = 0;
+    const agent: Behave = async (invocation, signal) => {
+      running += 1;
+      if (running === 4) controller.abort(new Error('stop'));
+      if (!signal.aborted) {
+        await new Promise<void>((stop) => signal.addEventListener('abort', () => stop()));
+      }
+      await delay(10 * numberOf(invocation)); // each needs its time to unwind
+      running -= 1;
+      return { kind: 'cancelled' };
+    };
+    await expect(run(some(4), agent, { signal: controller.signal })).rejects.toThrow('stop');
+    expect(running).toBe(0);
+  });
+
+  it('leaves nothing running either where a runner fails', async () => {
+    let running = 0;
+    let begun = 0;
+    const agent: Behave = async (invocation) => {
+      begun += 1;
+      if (numberOf(invocation) === 0) throw new Error('the runner is closed');
+      running += 1;
+      await delay(10);
+      running -= 1;
+      return returned;
+    };
+    await expect(run(some(40), agent)).rejects.toThrow('the runner is closed');
+    expect({ running, begun }).toEqual({ running: 0, begun: 4 });
+  });
+});

@@ -1,0 +1,161 @@
+#!/usr/bin/env node
+import { Command, InvalidArgumentError } from 'commander';
+import {
+  createApiKey,
+  listApiKeys,
+  revokeApiKey,
+  type Role as KeyRole,
+} from '../src/gateway/api-keys';
+import { describeError } from '../src/errors';
+import { endWithStdin, READY } from './demo/child-process';
+import { readEnvironment, Role } from './env';
+import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
+
+/**
+ * The `ratchet` command. Each command loads only what it needs: `schema` must not start ONNX Runtime, and the servers'
+ * commands work before anything else is built.
+ */
+const program = new Command('ratchet')
+  .description('Durable reinforcement learning for the agents people already run.')
+  .showHelpAfterError()
+  .enablePositionalOptions();
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+const env = (): ReturnType<typeof readEnvironment> => readEnvironment(process.env);
+
+function integer(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0)
+    throw new InvalidArgumentError('expected a whole number, at least 0');
+  return value;
+}
+
+program
+  .command('demo')
+  .description(
+    'The whole loop on real customer queries: watch a policy learn, approve it, see it serve.',
+  )
+  .option('--yes', 'approve as the demo’s approver instead of asking')
+  .option('--json', 'end with one line of JSON')
+  .option('--seed <n>', 'which draw of demonstrations and queries (1, 2 or 3)', integer, 1)
+  .option('--keep', 'go on with the data of the last demo instead of starting anew')
+  .action(async (options: { yes?: boolean; json?: boolean; seed: number; keep?: boolean }) => {
+    const { runDemo } = await import('./demo/demo.js');
+    process.exitCode = await runDemo(env(), {
+      yes: options.yes === true,
+      json: options.json === true,
+      seed: options.seed,
+      keep: options.keep === true,
+    });
+  });
+
+program
+  .command('worker')
+  .description('Run a worker process: workflows, rollouts, training (RATCHET_ROLES, or --roles).')
+  .option('--roles <roles>', 'control,rollout,gpu')
+  .action(async (options: { roles?: string }) => {
+    const { runWorker } = await import('./worker.js');
+    endWithStdin();
+    const roles =
+      options.roles === undefined
+        ? env().roles
+        : options.roles.split(',').map((role) => Role.parse(role.trim()));
+    await runWorker({ ...env(), roles }, (line) => print(`${READY}${line}`));
+  });
+
+program
+  .command('gateway')
+  .description('Serve live traffic: agents point OPENAI_BASE_URL here.')
+  .action(async () => {
+    const { runGateway } = await import('./gateway.js');
+    endWithStdin();
+    const stop = new AbortController();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+    await runGateway(env(), stop.signal, (url) => print(`${READY}${url}`));
+  });
+
+const servers = program.command('servers').description('The Temporal dev server of this folder.');
+servers
+  .command('up')
+  .description(
+    'Provide the Temporal CLI if it is not there, start its dev server, register the search attributes.',
+  )
+  .action(async () => {
+    const { serversUp } = await import('./servers/servers.js');
+    print(JSON.stringify(await serversUp({ stateDir: env().home }), null, 2));
+  });
+servers
+  .command('down')
+  .description('Stop it. Its database stays.')
+  .action(async () => {
+    const { serversDown, serversStatus } = await import('./servers/servers.js');
+    await serversDown({ stateDir: env().home });
+    print(JSON.stringify(await serversStatus({ stateDir: env().home }), null, 2));
+  });
+servers
+  .command('status')
+  .description('What runs, and where.')
+  .action(async () => {
+    const { serversStatus } = await import('./servers/servers.js');
+    print(JSON.stringify(await serversStatus({ stateDir: env().home }), null, 2));
+  });
+
+program
+  .command('temporal')
+  .description('Run the temporal CLI that belongs to this version, against this folder’s server.')
+  .allowUnknownOption()
+  .passThroughOptions()
+  .helpOption(false)
+  .argument('[args...]')
+  .action(async (args: string[]) => {
+    const { runTemporalCli } = await import('./servers/temporal-cli.js');
+    process.exitCode = await runTemporalCli(args, { stateDir: env().home });
+  });
+
+program
+  .command('schema')
+  .description('Print the JSON Schema of a workflow’s input.')
+  .argument('<workflow>', SCHEMA_NAMES.join(', '))
+  .action((name: string) => {
+    if (!SCHEMA_NAMES.includes(name as SchemaName)) {
+      throw new InvalidArgumentError(`expected one of ${SCHEMA_NAMES.join(', ')}, got ${name}`);
+    }
+    print(JSON.stringify(jsonSchema(name as SchemaName), null, 2));
+  });
+
+const keys = program.command('keys').description('API keys of the gateway.');
+keys
+  .command('create')
+  .description('Create a key. It is shown once.')
+  .requiredOption('--role <role>', 'agent, runner, scorer, approver or admin')
+  .option('--agent <name>', 'the agent that a key of role agent belongs to')
+  .action(async (options: { role: KeyRole; agent?: string }) => {
+    const { openKeyFile } = await import('./gateway.js');
+    const { key } = await createApiKey(openKeyFile(env()), {
+      role: options.role,
+      agent: options.agent ?? null,
+    });
+    print(key);
+  });
+keys
+  .command('list')
+  .description('Keys by id; never the keys themselves.')
+  .action(async () => {
+    const { openKeyFile } = await import('./gateway.js');
+    print(JSON.stringify(await listApiKeys(openKeyFile(env())), null, 2));
+  });
+keys
+  .command('revoke')
+  .argument('<id>')
+  .description('Revoke a key.')
+  .action(async (id: string) => {
+    const { openKeyFile } = await import('./gateway.js');
+    await revokeApiKey(openKeyFile(env()), id);
+    print(`revoked ${id}`);
+  });
+
+program.parseAsync(process.argv).catch((error: unknown) => {
+  process.stderr.write(`ratchet: ${describeError(error)}\n`);
+  // A worker's threads may outlive the error that ended it: without this the process would hang.
+  process.exit(1);
+});

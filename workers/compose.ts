@@ -1,0 +1,94 @@
+import { join } from 'node:path';
+import { createEvaluateActivities, type EvaluateActivities } from '../activities/evaluate';
+import { withFailureMap } from '../activities/failure';
+import { createPromoteActivities, type PromoteActivities } from '../activities/promote';
+import { createRolloutActivities, type RolloutActivities } from '../activities/rollout';
+import { createScoreActivities, type ScoreActivities } from '../activities/score';
+import { createTrainActivities, type TrainActivities } from '../activities/train';
+import { createAgentRunner } from '../src/adapters/agents/create-agent-runner';
+import { createLocalObjectStore } from '../src/adapters/local-store';
+import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
+import { createThreadTrainer } from '../src/adapters/trainer/thread-trainer';
+import { createDatasetReader } from '../src/datasets/dataset-reader';
+import { InvalidInputError } from '../src/errors';
+import { createPolicyServer } from '../src/policies/choice/policy-server';
+import type { PolicyServer } from '../src/policies/policy-server';
+import type { AgentRunner } from '../src/ports/agent-runner';
+import type { Project } from '../src/project';
+import type { ObjectStore } from '../src/storage/object-store';
+import type { Environment } from './env';
+import { loadProject } from './load-project';
+
+/** All that knows both sides: adapters are put into ports here and nowhere else. */
+export interface Composition {
+  readonly store: ObjectStore;
+  readonly project: Project;
+  readonly policies: PolicyServer;
+  readonly control: EvaluateActivities & PromoteActivities;
+  readonly rollout: RolloutActivities & ScoreActivities;
+  readonly gpu: TrainActivities;
+  close(): Promise<void>;
+}
+
+export interface CompositionOptions {
+  readonly hasSearchAttributes: () => Promise<boolean>;
+}
+
+export function openStore(env: Environment): ObjectStore {
+  return createLocalObjectStore({ root: env.storeRoot });
+}
+
+/** Where the gateway's keys are; beside the store, never in it. */
+export function keyFolder(env: Environment): string {
+  return join(env.home, 'keys');
+}
+
+export async function compose(
+  env: Environment,
+  { hasSearchAttributes }: CompositionOptions,
+): Promise<Composition> {
+  const store = openStore(env);
+  const project = loadProject(env.projectModule);
+  const datasets = createDatasetReader(store);
+  const runtime = await createThreadRuntime({ threads: 1 }); // acting shares the machine with agents and training
+  const policies = createPolicyServer({ store, runtime });
+  const trainer = createThreadTrainer({ intraOpThreads: env.threads });
+  const now = Date.now;
+
+  const runners = new Map<string, AgentRunner>();
+  const runnerFor = (agent: string): AgentRunner => {
+    const existing = runners.get(agent);
+    if (existing !== undefined) return existing;
+    const spec = project.agents[agent];
+    if (spec === undefined) {
+      throw new InvalidInputError('the agent is not registered on this worker', {
+        context: { agent, registered: Object.keys(project.agents).join(',') },
+      });
+    }
+    const runner = createAgentRunner(spec);
+    runners.set(agent, runner);
+    return runner;
+  };
+
+  return {
+    store,
+    project,
+    policies,
+    control: withFailureMap({
+      ...createEvaluateActivities({ store, datasets, project, hasSearchAttributes }),
+      ...createPromoteActivities({ store, now, hasSearchAttributes }),
+    }),
+    rollout: withFailureMap({
+      ...createRolloutActivities({ store, datasets, policies, runnerFor }),
+      ...createScoreActivities({ store, datasets, scorers: project.scorers, now }),
+    }),
+    gpu: withFailureMap(
+      createTrainActivities({ store, datasets, project, trainer, stateEvery: env.stateEvery }),
+    ),
+    async close() {
+      await Promise.all([...runners.values()].map((runner) => runner.close()));
+      await policies.close();
+      await runtime.close();
+    },
+  };
+}

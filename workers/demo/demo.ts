@@ -1,0 +1,285 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import type { Client, WorkflowHandle } from '@temporalio/client';
+import { packageRoot } from '../../src/adapters/dist-path';
+import { InvalidInputError, TransientError } from '../../src/errors';
+import { evidenceTable } from '../../src/loop/render';
+import type { RunOutcome, RunStatus } from '../../src/loop/run-state';
+import type { ApprovalRequest } from '../../src/schemas/approval';
+import { shortDigest } from '../../src/schemas/ids';
+import { RunConfig } from '../../src/schemas/run-config';
+import type { trainingRun } from '../../workflows';
+import { reviewUpdate, statusQuery } from '../../workflows/messages';
+import type { Environment } from '../env';
+import { serversDown, serversForeground } from '../servers/servers';
+import { connectClient } from '../temporal-connection';
+import { askApproval } from './ask-approval';
+import { startOwnProcess } from './child-process';
+import { learningCurveSvg } from './learning-curve-svg';
+import { pendingStage } from './pending-stage';
+import { createProgressView, type ProgressView } from './progress-view';
+import { showServing } from './show-serving';
+
+export interface DemoOptions {
+  readonly yes: boolean;
+  readonly json: boolean;
+  readonly seed: number;
+  readonly keep: boolean;
+}
+
+const POLL_MS = 500;
+const APPROVER = 'demo-approver';
+const SEEDS = [1, 2, 3];
+const PICTURE = 'learning-curve.svg';
+
+/** The demo's folder: a database, a store and logs of its own, made anew each time unless told otherwise. */
+const demoHome = (env: Environment): string => join(env.home, 'demo');
+
+/**
+ * `npm start`: everything on one machine. Two processes of ours (workers, gateway) and Temporal's dev server; all that is
+ * seen is a Temporal workflow, and this process only starts it, watches it and asks.
+ *
+ * @returns the exit code.
+ */
+export async function runDemo(env: Environment, options: DemoOptions): Promise<number> {
+  if (!SEEDS.includes(options.seed)) {
+    throw new InvalidInputError(
+      `the demo's data is drawn with seeds ${SEEDS.join(', ')}: got ${options.seed}`,
+    );
+  }
+  const home = demoHome(env);
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  const interrupted = new AbortController();
+  const interrupt = (): void => interrupted.abort(new TransientError('interrupted'));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
+  const stops: (() => Promise<void>)[] = [];
+
+  try {
+    say('Ratchet: a support desk learns from its customers.\n');
+    say(
+      '  150 tools, 23,700 real queries (CLINC150, CC BY 3.0). The desk starts from 5 examples per tool;',
+    );
+    say('  customers only say "resolved" or "not resolved". Every step is a Temporal workflow.\n');
+    if (!options.keep) {
+      await serversDown({ stateDir: home }); // a demo that was killed may have left its server on this database
+      await rm(home, { recursive: true, force: true });
+    }
+    const server = await serversForeground({ stateDir: home, signal: interrupted.signal });
+    stops.push(() => server.stop());
+    const startedAt = Date.now();
+    const childEnv: NodeJS.ProcessEnv = {
+      ...process.env,
+      RATCHET_HOME: home,
+      RATCHET_PROJECT: 'examples/support-desk/project',
+      RATCHET_GATEWAY_PORT: '0',
+      TEMPORAL_ADDRESS: server.address,
+      TEMPORAL_NAMESPACE: 'default',
+    };
+    delete childEnv['RATCHET_STORE']; // the demo's store is in its own folder
+    const [, gateway] = await Promise.all(
+      (['worker', 'gateway'] as const).map(async (name) => {
+        const own = await startOwnProcess({
+          name,
+          args: [name],
+          env: childEnv,
+          logFile: join(home, 'logs', `${name}.log`),
+        });
+        stops.push(() => own.stop());
+        void own.ended.then(() =>
+          interrupted.abort(new TransientError(`the ${name} ended; see ${join(home, 'logs')}`)),
+        );
+        return own;
+      }),
+    );
+    process.env['TEMPORAL_ADDRESS'] = server.address;
+    const client = await connectClient(home);
+    stops.push(() => client.connection.close());
+
+    const workflowId = seeded('support-desk', options.seed);
+    const uiUrl = `${server.ui ?? ''}/namespaces/default/workflows/${workflowId}`;
+    const handle = await client.workflow.start<typeof trainingRun>('trainingRun', {
+      taskQueue: env.taskQueue,
+      workflowId,
+      args: [await demoConfig(options.seed)],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+      staticSummary: 'The support desk learns from its customers',
+    });
+    say(`  workflow ${workflowId}   watch it at ${uiUrl}\n`);
+    const view = createProgressView(process.stderr);
+    const { outcome, status } = await watch(
+      client,
+      handle,
+      view,
+      options,
+      interrupted.signal,
+      (seen) => writePicture(seen),
+    );
+    const seconds = (Date.now() - startedAt) / 1000;
+    await writePicture(status);
+    view.say(`\n  ${describe(outcome)}`);
+    view.say(`  learning curve: ${relative(process.cwd(), resolve(PICTURE))}`);
+    if (outcome.kind === 'promoted' && gateway !== undefined) {
+      await showServing({ home, gatewayUrl: gateway.ready, policy: status.policy }, (line) =>
+        view.say(line),
+      );
+    }
+    if (options.json)
+      process.stdout.write(`${JSON.stringify(resultLine(status, outcome, seconds))}\n`);
+    return outcome.kind === 'promoted' ? 0 : 1;
+  } catch (error) {
+    if (!interrupted.signal.aborted) throw error;
+    say(`\nstopped: ${String((interrupted.signal.reason as Error).message)}`);
+    return 130;
+  } finally {
+    for (const stop of stops.toReversed()) await stop();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupt);
+  }
+}
+
+const seeded = (name: string, seed: number): string => (seed === 1 ? name : `${name}-${seed}`);
+
+async function demoConfig(seed: number): Promise<RunConfig> {
+  const path = join(packageRoot(), 'examples/support-desk/run.json');
+  const file = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+  const name = seeded('support-desk', seed);
+  return RunConfig.parse({
+    ...file,
+    policy: name,
+    dataset: name,
+    seed,
+    approval: { ...(file['approval'] as object), approvers: [APPROVER] },
+  });
+}
+
+interface Watched {
+  readonly outcome: RunOutcome;
+  readonly status: RunStatus;
+}
+
+/** Follows the run to its end; asks when it asks. */
+async function watch(
+  client: Client,
+  handle: WorkflowHandle<typeof trainingRun>,
+  view: ProgressView,
+  options: DemoOptions,
+  signal: AbortSignal,
+  onAsked: (status: RunStatus) => Promise<void>,
+): Promise<Watched> {
+  let asked = '';
+  let attention = '';
+  for (;;) {
+    signal.throwIfAborted();
+    const status = await handle.query(statusQuery);
+    const { phase } = status;
+    view.show(status, await pendingStage(client, handle.workflowId));
+    if (phase.kind === 'done') return { outcome: await handle.result(), status };
+    if (phase.kind === 'needs-attention' && attention !== phase.reason) {
+      attention = phase.reason;
+      view.say(`  needs attention at ${phase.step}: ${phase.reason}`);
+      view.say(
+        `  go on with: npm run temporal -- workflow signal -w ${handle.workflowId} --name retry`,
+      );
+    }
+    if (phase.kind === 'awaiting-approval' && asked !== phase.request.requestedAt) {
+      asked = phase.request.requestedAt;
+      await onAsked(status);
+      showEvidence(status, view);
+      await ask(handle, phase.request, view, options, signal);
+    }
+    await assertRunning(handle);
+    await new Promise((wake) => setTimeout(wake, POLL_MS));
+  }
+}
+
+async function assertRunning(handle: WorkflowHandle<typeof trainingRun>): Promise<void> {
+  const { status } = await handle.describe();
+  if (status.name === 'RUNNING' || status.name === 'COMPLETED') return;
+  await handle.result(); // throws what it failed with
+}
+
+function showEvidence(status: RunStatus, view: ProgressView): void {
+  for (const [title, summary] of [
+    ['Gate: held-out tasks that nothing was chosen on', status.gate],
+    ['Report: the test queries, measured once', status.report],
+  ] as const) {
+    if (summary === null) continue;
+    view.say(`\n  ${title}: ${summary.fixed} fixed, ${summary.broken} newly broken`);
+    for (const line of evidenceTable(summary).split('\n'))
+      if (!line.startsWith('| ---')) view.say(`  ${line}`);
+  }
+  view.say('');
+}
+
+async function ask(
+  handle: WorkflowHandle<typeof trainingRun>,
+  request: ApprovalRequest,
+  view: ProgressView,
+  options: DemoOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const candidate = shortDigest(request.candidate);
+  const send = async (decision: 'approve' | 'reject'): Promise<void> => {
+    await handle.executeUpdate(reviewUpdate, { args: [{ candidate, by: APPROVER, decision }] });
+    view.say(`  ${APPROVER}: ${decision} ${candidate}`);
+  };
+  if (options.yes) return send('approve');
+  const isTerminal = process.stdin.isTTY && process.stderr.isTTY;
+  if (isTerminal) return send(await askApproval(`  Approve ${candidate}? [y/n] `, signal));
+  const review = JSON.stringify({ candidate, by: APPROVER, decision: 'approve' });
+  view.say(`  Waiting for approval of ${candidate}. Approve it with:\n`);
+  view.say(
+    `    TEMPORAL_ADDRESS=${process.env['TEMPORAL_ADDRESS'] ?? ''} npm run temporal -- workflow update execute -w ${handle.workflowId} --name review --input '${review}'\n`,
+  );
+}
+
+function describe(outcome: RunOutcome): string {
+  switch (outcome.kind) {
+    case 'promoted':
+      return `promoted: ${shortDigest(outcome.champion.digest)} is champion, generation ${outcome.champion.generation}`;
+    case 'gate-not-passed':
+      return `the gate did not let it through: ${outcome.reasons.join('; ')}`;
+    case 'no-better-checkpoint':
+      return outcome.reason;
+    case 'rejected':
+      return `rejected by ${outcome.by}`;
+    case 'approval-expired':
+      return `nobody decided by ${outcome.deadline}`;
+  }
+}
+
+async function writePicture(status: RunStatus): Promise<void> {
+  const rows = [
+    { iteration: 0, live: null, heldOut: status.baseSelect },
+    ...status.points.map((point) => ({
+      iteration: point.iteration,
+      live: point.reward,
+      heldOut: point.select,
+    })),
+  ];
+  await writeFile(PICTURE, learningCurveSvg(`${status.policy}: resolved queries`, rows));
+}
+
+/** The one line of JSON. Rates are shares of the report split's target tasks. */
+function resultLine(
+  status: RunStatus,
+  outcome: RunOutcome,
+  seconds: number,
+): Record<string, unknown> {
+  const target = status.report?.target ?? null;
+  const guardrails = status.report?.guardrails ?? [];
+  return {
+    baseline: target?.baseline.value ?? null,
+    promoted: outcome.kind === 'promoted' ? (target?.candidate.value ?? null) : null,
+    interval: target === null ? null : [target.candidate.low, target.candidate.high],
+    n: target?.candidate.n ?? 0,
+    seconds: Math.round(seconds * 10) / 10,
+    checkpoint: outcome.kind === 'promoted' ? outcome.champion.digest : null,
+    guardrails: Object.fromEntries(
+      guardrails.map((one) => [
+        one.metric,
+        { baseline: one.baseline.value, promoted: one.candidate.value, n: one.candidate.n },
+      ]),
+    ),
+    heldOut: status.points.map((point) => point.select?.value ?? null),
+  };
+}

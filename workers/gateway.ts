@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createLocalKeyFile } from '../src/adapters/local-key-file/local-key-file';
+import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
+import { IntegrityError } from '../src/errors';
+import type { ApiKeyStore } from '../src/gateway/api-keys';
+import { createGateway } from '../src/gateway/app';
+import { createRewardWriter } from '../src/gateway/reward-writer';
+import { createRoutingReader } from '../src/gateway/routing-reader';
+import { serveGateway } from '../src/gateway/serve';
+import { createStoreRecorder } from '../src/gateway/store-recorder';
+import { createPolicyServer } from '../src/policies/choice/policy-server';
+import { keyFolder, openStore } from './compose';
+import type { Environment } from './env';
+
+const SIGNING_KEY_BYTES = 32;
+
+export function openKeyFile(env: Environment): ApiKeyStore {
+  return createLocalKeyFile(join(keyFolder(env), 'api-keys.json'));
+}
+
+/** The key that signs session tokens: made once, readable by its owner only. */
+async function signingKey(env: Environment): Promise<Uint8Array> {
+  const path = join(keyFolder(env), 'session-signing.key');
+  await mkdir(keyFolder(env), { recursive: true, mode: 0o700 });
+  try {
+    await writeFile(path, randomBytes(SIGNING_KEY_BYTES), { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // made before: read below
+  }
+  const key = await readFile(path);
+  if (key.byteLength === SIGNING_KEY_BYTES) return key;
+  throw new IntegrityError(
+    `the signing key has the wrong length: expected ${SIGNING_KEY_BYTES} bytes, got ${key.byteLength}; move the file away and sessions get a new one`,
+    { context: { path } },
+  );
+}
+
+/** Serves live traffic until `signal` aborts. @param onReady is called with the base URL once it listens. */
+export async function runGateway(
+  env: Environment,
+  signal: AbortSignal,
+  onReady: (url: string) => void,
+): Promise<void> {
+  const store = openStore(env);
+  const runtime = await createThreadRuntime({ threads: 1 });
+  const policies = createPolicyServer({ store, runtime });
+  const recorder = createStoreRecorder({ store });
+  const server = await serveGateway(
+    createGateway({
+      policies,
+      routing: createRoutingReader(store),
+      recorder,
+      signingKey: await signingKey(env),
+      apiKeys: openKeyFile(env),
+      rewards: createRewardWriter(store),
+      log: (entry) => console.error(JSON.stringify(entry)),
+    }),
+    env.gateway,
+  );
+  try {
+    onReady(server.url);
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  } finally {
+    await server.close();
+    await recorder.close();
+    await policies.close();
+    await runtime.close();
+  }
+}
