@@ -1,6 +1,7 @@
 import { sha256Hex } from './digest';
 import { blobKey } from './keys';
-import { type ObjectRef, refOf, verify } from './object-ref';
+import type { ObjectRef } from '../schemas/object-ref';
+import { refOf, verify } from './object-ref';
 import type { ObjectStore } from './object-store';
 
 /**

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { IntegrityError } from '../errors';
 import type { Digest } from '../schemas/ids';
+import type { ObjectRef } from '../schemas/object-ref';
 import { canonicalJson } from './canonical-json';
 import { digestOf } from './digest';
 import { evaluationKey } from './keys';
-import { type ObjectRef, putRef, readRef, refOf, verify } from './object-ref';
+import { putRef, readRef, refOf, verify } from './object-ref';
 import type { ObjectStore } from './object-store';
 
 /**

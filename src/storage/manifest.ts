@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { IntegrityError } from '../errors';
 import type { Digest } from '../schemas/ids';
+import { Sha256Hex } from '../schemas/object-ref';
 import { Json } from '../schemas/json';
 import { canonicalJson } from './canonical-json';
 import { digestOf } from './digest';
-import { Sha256Hex } from './object-ref';
 
 /** The name of the manifest inside its folder; no file of the directory can have it. */
 export const MANIFEST_FILE = 'manifest.json';

@@ -1,17 +1,7 @@
-import { z } from 'zod';
 import { ConflictError, IntegrityError, NotFoundError } from '../errors';
+import type { ObjectRef } from '../schemas/object-ref';
 import { sha256Hex } from './digest';
 import type { ObjectStore } from './object-store';
-
-export const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 hexadecimal digits');
-
-/** Names an object and what must be in it: small enough for a workflow's history, and enough to notice any change. */
-export const ObjectRef = z.strictObject({
-  key: z.string().min(1),
-  sha256: Sha256Hex,
-  sizeBytes: z.int().min(0),
-});
-export type ObjectRef = z.infer<typeof ObjectRef>;
 
 export function refOf(key: string, bytes: Uint8Array): ObjectRef {
   return { key, sha256: sha256Hex(bytes), sizeBytes: bytes.byteLength };

@@ -1,11 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { IntegrityError, InvalidInputError, NumericalError } from '../../errors';
+import { InvalidInputError, NumericalError } from '../../errors';
 import type { TensorRuntime } from '../../ports/tensor-runtime';
 import type { ChoiceConfig } from '../../schemas/choice-config';
-import { readSafetensors, writeSafetensors, type Tensor } from '../../storage/safetensors';
 import type { TrainingOptions } from '../policy-kind';
 import { gatherRows, scatterRows, type Bag } from './bag';
-import { fromTensors, toTensors, type Moments } from './checkpoint';
+import type { Moments } from './checkpoint';
 import { byParameter, DENSE_NAMES, zeroParameters, type Parameters } from './parameters';
 import { assembleBatch, planBatches } from './training-batch';
 import {
@@ -15,6 +14,7 @@ import {
   type StepValues,
 } from './training-graphs';
 import type { TrainingRow } from './training-rows';
+import { decodeState, encodeState, type Running } from './training-state';
 
 /** Everything that the result is a function of, besides the job's texts and targets. */
 export interface OptimizeInput {
@@ -156,15 +156,6 @@ export async function optimize(
   };
 }
 
-interface Running {
-  readonly parameters: Parameters;
-  readonly moments: Moments;
-  /** float64, so that resuming adds to the same bits. */
-  readonly sums: Float64Array;
-  /** Steps done. */
-  readonly step: number;
-}
-
 function fresh({ start }: OptimizeInput): Running {
   const copy = (values: Parameters): Parameters => byParameter((name) => values[name].slice());
   return {
@@ -231,45 +222,5 @@ function meansOf(sums: Float64Array, steps: number): Optimized['metrics'] {
   return {
     ...(Object.fromEntries(means) as StepMetrics),
     finalLoss: (sums[SUMS - 1] as number) / Math.max(1, Math.ceil(steps / 10)),
-  };
-}
-
-// A state: the tensors of Running as safetensors, with the job's name and the step. It is no checkpoint: nobody serves it.
-
-function encodeState(
-  { job, config }: OptimizeInput,
-  { parameters, moments, sums, step }: Running,
-): Uint8Array {
-  const tensors = new Map<string, Tensor>([
-    ...toTensors(config, parameters),
-    ...toTensors(config, moments.first, 'first_moment.'),
-    ...toTensors(config, moments.second, 'second_moment.'),
-    ['sums', { dtype: 'float64', shape: [sums.length], data: sums }],
-  ]);
-  return writeSafetensors(tensors, {
-    format: 'ratchet.choice-training',
-    version: '1',
-    job,
-    step: String(step),
-  });
-}
-
-function decodeState({ job, config }: OptimizeInput, bytes: Uint8Array): Running {
-  const { tensors, metadata } = readSafetensors(bytes);
-  if (metadata['job'] !== job) {
-    throw new InvalidInputError('cannot resume: the state belongs to another training job', {
-      context: { expected: job, got: metadata['job'] },
-    });
-  }
-  const sums = tensors.get('sums');
-  if (sums?.dtype !== 'float64') throw new IntegrityError('a training state lacks its sums');
-  return {
-    parameters: fromTensors(config, tensors),
-    moments: {
-      first: fromTensors(config, tensors, 'first_moment.'),
-      second: fromTensors(config, tensors, 'second_moment.'),
-    },
-    sums: sums.data.slice(),
-    step: Number(metadata['step']),
   };
 }

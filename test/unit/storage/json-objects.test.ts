@@ -13,7 +13,8 @@ import {
   writeJsonLines,
 } from '../../../src/storage/json-objects';
 import { evaluationKey } from '../../../src/storage/keys';
-import { ObjectRef, putRef, readRef } from '../../../src/storage/object-ref';
+import { ObjectRef } from '../../../src/schemas/object-ref';
+import { putRef, readRef } from '../../../src/storage/object-ref';
 import type { ObjectStore } from '../../../src/storage/object-store';
 import { createMemoryObjectStore } from '../../fakes/memory-object-store';
 
