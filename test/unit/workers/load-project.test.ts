@@ -20,7 +20,12 @@ describe('loading a project', () => {
     agents: { desk: { kind: 'module', run: async () => null } },
     scorers: [{ name: 'resolved', version: '1', score: () => 1 }],
     datasets: { desk: async () => ({ tasks: [], demonstrations: [], attribution: '' }) },
-    policies: { support: { config: {}, createFrom: { dataset: 'desk' } } },
+    policies: {
+      support: {
+        config: { arms: ['track', 'refund'].map((tool) => ({ kind: 'tool', name: tool, tool })) },
+        createFrom: { dataset: 'desk' },
+      },
+    },
     ${overrides}
   };`;
 
@@ -30,6 +35,12 @@ describe('loading a project', () => {
     expect(Object.keys(project.agents)).toEqual(['desk']);
     expect(project.scorers[0]?.score({} as never)).toBe(1);
     await expect(project.datasets['desk']?.()).resolves.toMatchObject({ tasks: [] });
+  });
+
+  it('fills in what a policy leaves out', async () => {
+    const { policies } = loadProject(await write('defaults', whole()));
+    expect(policies['support']?.config).toMatchObject({ kind: 'choice', explorationFloor: 0.02 });
+    expect(policies['support']?.create).toMatchObject({ epochs: 18 });
   });
 
   it('takes a path without its extension', async () => {
@@ -50,6 +61,11 @@ describe('loading a project', () => {
     ['a scorer that is no function', whole(`scorers: [{ name: 'a', version: '1' }],`), /score/],
     ['an agent of no kind', whole(`agents: { desk: { run() {} } },`), /agents\.desk\.kind/],
     ['a dataset that is no function', whole(`datasets: { desk: [] },`), /datasets\.desk/],
+    [
+      'a policy with a wrong field',
+      whole(`policies: { support: { config: { arms: 3 }, createFrom: { dataset: 'desk' } } },`),
+      /policies\.support\.config is not valid/,
+    ],
     ['a policy from nowhere', whole(`policies: { support: {} },`), /policies\.support\.createFrom/],
   ])('that exports %s names what is wrong', async (name, code, message) => {
     const path = await write(name.replaceAll(' ', '-'), code);
