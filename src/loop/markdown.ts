@@ -1,10 +1,14 @@
+/** The Temporal UI draws cells without padding: a space that does not collapse keeps the columns apart. */
+const GAP = '\u00a0';
+
 /** A Markdown table in one string: what the Temporal UI renders in "current details". Line breaks in a cell become spaces. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.map(toCell).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+  return [line(head), `| ${head.map(() => '---').join(' | ')} |`, ...rows.map(line)].join('\n');
 }
 
-const toCell = (text: string): string => text.replaceAll('|', '\\|').replace(/\s*[\r\n]+\s*/g, ' ');
+const toCell = (text: string): string =>
+  text.replaceAll('|', '\\|').replace(/\s*[\r\n]+\s*/g, ' ') + GAP;
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 

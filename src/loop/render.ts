@@ -86,6 +86,7 @@ function evidence(title: string, summary: EvaluationSummary | null): string[] {
   return [
     '',
     `**${title}: ${summary.decision}** (${summary.fixed} tasks fixed, ${summary.broken} newly broken)`,
+    '', // without it the list is not one
     ...summary.reasons.map((reason) => `- ${clip(reason)}`),
     '',
     evidenceTable(summary),
@@ -202,7 +203,7 @@ export function renderRun(
                 : `${point.dropped} (${percent(point.dropped / Math.max(1, point.rollouts))})`,
               rate(point.reward),
               rate(point.select),
-              point.loss === null ? '–' : point.loss.toFixed(4),
+              point.loss === null ? '–' : point.loss.toFixed(3),
               shortDigest(point.checkpoint),
             ]),
           ),

@@ -86,7 +86,7 @@ function running(status: RunStatus, stage: StageProgress | null, nowMs: number):
       ? `${status.phase.kind} ${status.phase.iteration + 1}/${status.of}`
       : status.phase.kind;
   const left =
-    status.iterations === 0
+    status.iterations === 0 || !('iteration' in status.phase)
       ? ''
       : `  ETA ${clock((elapsed / status.iterations) * (status.of - status.iterations))}`;
   const count = stage === null || stage.of === 0 ? '' : ` ${stage.done}/${stage.of}`;

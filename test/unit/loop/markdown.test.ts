@@ -2,12 +2,18 @@ import { percent, points, rate, sparkline, table } from '../../../src/loop/markd
 
 describe('a table', () => {
   it('has a head, a rule and a line per row', () => {
-    expect(table(['a', 'b'], [['1', '2']])).toBe('| a | b |\n| --- | --- |\n| 1 | 2 |');
+    expect(table(['a', 'b'], [['1', '2']])).toBe(
+      '| a\u00a0 | b\u00a0 |\n| --- | --- |\n| 1\u00a0 | 2\u00a0 |',
+    );
   });
 
   it('is not broken by a pipe or a line break in a cell', () => {
     const text = table(['a', 'b'], [['x | y', 'one\r\n  two\nthree']]);
-    expect(text.split('\n')).toEqual(['| a | b |', '| --- | --- |', '| x \\| y | one two three |']);
+    expect(text.replaceAll('\u00a0', '').split('\n')).toEqual([
+      '| a | b |',
+      '| --- | --- |',
+      '| x \\| y | one two three |',
+    ]);
   });
 });
 

@@ -11,7 +11,7 @@ import { digest } from '../../fakes/fake-activities';
 import { point, request, runStatus, summary } from './run-views';
 
 const render = (rest: Partial<RunStatus> = {}, workflowId = 'desk-1'): string =>
-  renderRun(runStatus(rest), workflowId, ['ops-lead', 'cto']);
+  renderRun(runStatus(rest), workflowId, ['ops-lead', 'cto']).replaceAll('\u00a0', '');
 const inPhase = (phase: RunPhase, workflowId?: string): string => render({ phase }, workflowId);
 
 const approveLine =
@@ -106,7 +106,7 @@ describe('the current details of a run', () => {
       points: [point(1), point(2, { dropped: 10, loss: null, select: null })],
     });
     expect(text).toContain(
-      '| 1 | 1000 | 0 | 70.0 % (69.0–71.0) | 75.0 % (74.0–76.0) | 0.5000 | 000000000000 |',
+      '| 1 | 1000 | 0 | 70.0 % (69.0–71.0) | 75.0 % (74.0–76.0) | 0.500 | 000000000000 |',
     );
     expect(text).toContain('| 2 | 1000 | 10 (1.0 %) | 70.0 % (69.0–71.0) | – | – |');
   });
