@@ -15,12 +15,12 @@ const CONFIG = {
   tasksPerIteration: 1200,
   rollouts: { shards: 2, concurrency: 8 },
   reward: { weights: { customer: 1 } },
-  train: { algorithm: 'replay', epochs: 30, batch: 32 },
+  train: { algorithm: 'replay', epochs: 150, batch: 32, maxExamples: null }, // long enough to have a middle
   gate: { target: 'resolution' },
   report: false,
   approval: { approvers: ['ops-lead'], deadline: '10m' },
 };
-const ENV = { SMALL_DESK_AGENT_DELAY_MS: '10', RATCHET_STATE_EVERY: '50' };
+const ENV = { SMALL_DESK_AGENT_DELAY_MS: '10', RATCHET_STATE_EVERY: '200' };
 
 let client: Client;
 beforeAll(async () => {
@@ -122,4 +122,4 @@ test('a worker killed in the middle of a rollout batch and one in the middle of 
   } finally {
     await broken.close();
   }
-});
+}, 300_000);
