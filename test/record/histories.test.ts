@@ -15,7 +15,10 @@ const FOLDER = join(__dirname, '../replay/histories');
 
 async function save(handle: WorkflowHandle, name: string): Promise<void> {
   mkdirSync(FOLDER, { recursive: true });
-  const json = historyToJSON(await handle.fetchHistory());
+  // What tells of the machine that recorded it is nobody's business, and replay does not look at it.
+  const json = historyToJSON(await handle.fetchHistory())
+    .replaceAll(`${join(__dirname, '../..')}/`, '')
+    .replaceAll(/"identity": *"[^"]*"/g, '"identity": "worker"');
   writeFileSync(
     join(FOLDER, `${name}.${VERSION}.json`),
     `${JSON.stringify(JSON.parse(json), null, 1)}\n`,
