@@ -31,6 +31,8 @@ const POLL_MS = 500;
 const APPROVER = 'demo-approver';
 const SEEDS = [1, 2, 3];
 const PICTURE = 'learning-curve.svg';
+const PROJECT = 'examples/support-desk/project';
+const NAMESPACE = 'default';
 
 /** The demo's folder: a database, a store and logs of its own, made anew each time unless told otherwise. */
 const demoHome = (env: Environment): string => join(env.home, 'demo');
@@ -70,10 +72,10 @@ export async function runDemo(env: Environment, options: DemoOptions): Promise<n
     const childEnv: NodeJS.ProcessEnv = {
       ...process.env,
       RATCHET_HOME: home,
-      RATCHET_PROJECT: 'examples/support-desk/project',
+      RATCHET_PROJECT: PROJECT,
       RATCHET_GATEWAY_PORT: '0',
       TEMPORAL_ADDRESS: server.address,
-      TEMPORAL_NAMESPACE: 'default',
+      TEMPORAL_NAMESPACE: NAMESPACE,
     };
     delete childEnv['RATCHET_STORE']; // the demo's store is in its own folder
     const [, gateway] = await Promise.all(
@@ -92,6 +94,7 @@ export async function runDemo(env: Environment, options: DemoOptions): Promise<n
       }),
     );
     process.env['TEMPORAL_ADDRESS'] = server.address;
+    process.env['TEMPORAL_NAMESPACE'] = NAMESPACE; // whatever the user's profile says: this is our own server
     const client = await connectClient(home);
     stops.push(() => client.connection.close());
 
@@ -119,8 +122,9 @@ export async function runDemo(env: Environment, options: DemoOptions): Promise<n
     view.say(`\n  ${describe(outcome)}`);
     view.say(`  learning curve: ${relative(process.cwd(), resolve(PICTURE))}`);
     if (outcome.kind === 'promoted' && gateway !== undefined) {
-      await showServing({ home, gatewayUrl: gateway.ready, policy: status.policy }, (line) =>
-        view.say(line),
+      await showServing(
+        { projectModule: PROJECT, home, gatewayUrl: gateway.ready, policy: status.policy },
+        (line) => view.say(line),
       );
     }
     if (options.json)

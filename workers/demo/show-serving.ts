@@ -8,6 +8,8 @@ import { InvalidInputError } from '../../src/errors';
 import type { Json } from '../../src/schemas/json';
 
 export interface ServingTour {
+  /** The module that registers the desk. */
+  readonly projectModule: string;
   readonly home: string;
   readonly gatewayUrl: string;
   readonly policy: string;
@@ -19,12 +21,12 @@ const TIMEOUT_MS = 20_000;
 /** Sends a few customers' queries through the live gateway with the unchanged agent, and shows what it did. */
 export async function showServing(tour: ServingTour, say: (line: string) => void): Promise<void> {
   const env = readEnvironment({ ...process.env, RATCHET_HOME: tour.home });
-  const project = loadProject(env.projectModule);
+  const project = loadProject(tour.projectModule);
   const spec = project.agents['support-desk'];
   const dataset = await project.datasets['support-desk']?.();
   if (spec === undefined || dataset === undefined) {
     throw new InvalidInputError('the project does not register the support desk', {
-      context: { module: env.projectModule },
+      context: { module: tour.projectModule },
     });
   }
   const { key } = await createApiKey(openKeyFile(env), { role: 'agent', agent: 'support-desk' });

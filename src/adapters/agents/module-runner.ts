@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { describeError, InvalidInputError } from '../../errors';
+import { describeError } from '../../errors';
 import type {
   AgentExit,
   AgentInvocation,
@@ -8,6 +8,7 @@ import type {
 } from '../../ports/agent-runner';
 import { crashed, returned } from './agent-exit';
 import { createStopWatch } from './stop-watch';
+import { createTrackedRunner } from './tracked-runner';
 
 export interface ModuleRunnerOptions {
   /** How long a stopped agent may take to unwind before it is abandoned, in milliseconds. */
@@ -23,16 +24,12 @@ export function createModuleRunner(
   agent: ModuleAgent,
   { graceMs = 500 }: ModuleRunnerOptions = {},
 ): AgentRunner {
-  const closing = new AbortController();
-  const running = new Set<Promise<AgentExit>>();
-
   async function execute(
     invocation: AgentInvocation,
     timeoutMs: number,
-    signal: AbortSignal,
+    signals: readonly AbortSignal[],
   ): Promise<AgentExit> {
-    if (signal.aborted) return { kind: 'cancelled' };
-    const watch = createStopWatch(timeoutMs, [signal, closing.signal]);
+    const watch = createStopWatch(timeoutMs, signals);
     const controller = new AbortController();
     // Never rejects, so an abandoned agent's late error is nobody's unhandled rejection.
     const ended = (async () => agent({ ...invocation, signal: controller.signal }))().then(
@@ -51,22 +48,7 @@ export function createModuleRunner(
     }
   }
 
-  return {
-    async run(invocation, { timeoutMs, signal }) {
-      if (closing.signal.aborted) throw new InvalidInputError('the agent runner is closed');
-      const execution = execute(invocation, timeoutMs, signal);
-      running.add(execution);
-      try {
-        return await execution;
-      } finally {
-        running.delete(execution);
-      }
-    },
-    async close() {
-      closing.abort();
-      await Promise.all(running);
-    },
-  };
+  return createTrackedRunner(execute);
 }
 
 /** Waits until the agent ended, or the grace period is over. */

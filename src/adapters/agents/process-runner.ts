@@ -1,9 +1,10 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { describeError, InvalidInputError } from '../../errors';
+import { describeError } from '../../errors';
 import type { AgentExit, AgentInvocation, AgentRunner, AgentSpec } from '../../ports/agent-runner';
 import { crashed, MAX_RESULT_BYTES, returned } from './agent-exit';
 import { createOutputTail, lastLine, type OutputTail } from './output-tail';
 import { createStopWatch, withResolver } from './stop-watch';
+import { createTrackedRunner } from './tracked-runner';
 
 type ProcessSpec = Extract<AgentSpec, { kind: 'process' }>;
 
@@ -33,18 +34,14 @@ export function createProcessRunner(
   spec: ProcessSpec,
   { graceMs = 500 }: ProcessRunnerOptions = {},
 ): AgentRunner {
-  const closing = new AbortController();
-  const running = new Set<Promise<AgentExit>>();
-
   async function execute(
     invocation: AgentInvocation,
     timeoutMs: number,
-    signal: AbortSignal,
+    signals: readonly AbortSignal[],
   ): Promise<AgentExit> {
-    if (signal.aborted) return { kind: 'cancelled' };
     const child = start(spec, invocation);
     if ('kind' in child) return child;
-    const watch = createStopWatch(timeoutMs, [signal, closing.signal]);
+    const watch = createStopWatch(timeoutMs, signals);
     const ended = follow(child, spec, invocation);
     let killTimer: NodeJS.Timeout | undefined;
     try {
@@ -61,22 +58,7 @@ export function createProcessRunner(
     }
   }
 
-  return {
-    async run(invocation, { timeoutMs, signal }) {
-      if (closing.signal.aborted) throw new InvalidInputError('the agent runner is closed');
-      const execution = execute(invocation, timeoutMs, signal);
-      running.add(execution);
-      try {
-        return await execution;
-      } finally {
-        running.delete(execution);
-      }
-    },
-    async close() {
-      closing.abort();
-      await Promise.all(running);
-    },
-  };
+  return createTrackedRunner(execute);
 }
 
 function start(
