@@ -1,7 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { setMaxListeners } from 'node:events';
 import { Context } from '@temporalio/activity';
-import { z } from 'zod';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { InvalidInputError } from '../src/errors';
 import { createGateway } from '../src/gateway/app';
@@ -9,10 +7,8 @@ import { createBatchRecorder } from '../src/gateway/batch-recorder';
 import { createRoutingReader } from '../src/gateway/routing-reader';
 import { serveGateway, type ServedGateway } from '../src/gateway/serve';
 import { mintSessionToken } from '../src/gateway/session-token';
-import { sumCounts } from '../src/loop/drops';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
-import type { BatchManifest } from '../src/rollouts/batch-manifest';
 import {
   runBatch,
   segmentLines,
@@ -21,13 +17,19 @@ import {
 } from '../src/rollouts/run-batch';
 import { selectTasks } from '../src/rollouts/select-tasks';
 import { durationMs } from '../src/schemas/duration';
-import { ObjectRef } from '../src/schemas/object-ref';
 import { RollOutInput, type RollOutResult } from '../src/schemas/stages';
 import { runSegmentKey } from '../src/storage/keys';
 import { writeJsonLines } from '../src/storage/json-objects';
 import type { ObjectStore } from '../src/storage/object-store';
 import { attemptName, resumeDetails, startHeartbeat } from './heartbeat';
 import { parseActivityInput } from './parse-activity-input';
+import {
+  addSegment,
+  noSegments,
+  resumeSegments,
+  RolloutProgress,
+  type CommittedSegment,
+} from './rollout-progress';
 
 export interface RolloutDeps {
   readonly store: ObjectStore;
@@ -35,7 +37,7 @@ export interface RolloutDeps {
   readonly policies: PolicyServer;
   /** @throws {InvalidInputError} for an agent that this worker has not registered. */
   readonly runnerFor: (agent: string) => AgentRunner;
-  /** Rollouts per segment: what a killed worker loses is at most this many, per activity. @default 500 */
+  /** Rollouts per segment: what a killed worker loses is at most twice as many, per activity. @default 500 */
   readonly segmentRollouts?: number;
 }
 
@@ -46,26 +48,7 @@ export interface RolloutActivities {
 /** How long after its deadline a session's key still opens the gateway: the clock of one machine, so a minute is plenty. */
 const KEY_SLACK_MS = 60_000;
 
-const Progress = z.strictObject({
-  /** Rollouts finished, for people. */
-  done: z.int().min(0),
-  of: z.int().min(0),
-  /** Rollouts in committed segments: where the next attempt goes on. */
-  committed: z.int().min(0),
-  /** Segments that this execution's attempts have committed so far, in order. */
-  segments: z.array(
-    z.strictObject({
-      ref: ObjectRef,
-      outcomes: z.record(z.string(), z.int()),
-      drops: z.record(z.string(), z.int()),
-    }),
-  ),
-});
-type Progress = z.infer<typeof Progress>;
-
-function tally(
-  finished: readonly FinishedRollout[],
-): Pick<Progress['segments'][number], 'outcomes' | 'drops'> {
+function tally(finished: readonly FinishedRollout[]): Pick<CommittedSegment, 'outcomes' | 'drops'> {
   const outcomes: Record<string, number> = {};
   const drops: Record<string, number> = {};
   for (const { trajectory } of finished) {
@@ -95,7 +78,6 @@ export function createRolloutActivities({
     async rollOut(rawInput) {
       const input = parseActivityInput(RollOutInput, rawInput, 'rollOut');
       const signal = Context.current().cancellationSignal;
-      setMaxListeners(0, signal); // every agent that runs listens for the cancellation
       const runner = runnerFor(input.agent);
       const split = await datasets.tasks(input.datasetName, input.dataset, input.selection.split);
       if (split.length === 0) {
@@ -115,19 +97,20 @@ export function createRolloutActivities({
           })),
       );
 
-      let progress: Progress = resumeDetails(Progress) ?? {
-        done: 0,
-        of: planned.length,
-        committed: 0,
-        segments: [],
-      };
-      const heartbeat = startHeartbeat(progress);
+      const resumed = resumeDetails(RolloutProgress);
+      const heartbeat = startHeartbeat(
+        resumed ?? noSegments(input.checkpoint, planned.length).progress,
+      );
       const recorder = createBatchRecorder();
       const signingKey = randomBytes(32); // this batch's keys open this batch's gateway and nothing else
       let server: ServedGateway | null = null;
       const attempt = `s${input.shard}-${attemptName(randomBytes(4).toString('hex'))}`;
+      const keyOf = (what: string | number): string =>
+        runSegmentKey(input.run, input.iteration, 'trajectories', `${attempt}-${what}`);
       const timeoutMs = durationMs(input.rollouts.timeout);
+      let committed = noSegments(input.checkpoint, planned.length);
       try {
+        if (resumed !== null) committed = await resumeSegments(store, resumed, input.checkpoint);
         await policies.serve(input.checkpoint); // loaded before the first call, not inside it
         server = await serveGateway(
           createGateway({
@@ -139,81 +122,68 @@ export function createRolloutActivities({
             rewards: null,
           }),
         );
-        const baseUrl = `${server.url}/v1`;
-        for (let from = progress.committed; from < planned.length; from = progress.committed) {
-          const chunk = planned.slice(from, from + segmentRollouts);
-          let done = from;
-          const finished = await runBatch(
-            {
-              run: input.run,
-              iteration: input.iteration,
-              agent: input.agent,
-              model: `ratchet/${input.policy}`,
+        let from = committed.progress.committed;
+        let done = from;
+        let segment: FinishedRollout[] = [];
+        const rollouts = runBatch(
+          {
+            run: input.run,
+            iteration: input.iteration,
+            agent: input.agent,
+            model: `ratchet/${input.policy}`,
+          },
+          planned.slice(from),
+          {
+            runner,
+            recorder,
+            baseUrl: `${server.url}/v1`,
+            mintKey: (session, { selected, member }) =>
+              mintSessionToken(signingKey, {
+                session,
+                agent: input.agent,
+                policy: input.policy,
+                checkpoint: input.checkpoint,
+                sampling: { temperature: input.temperature },
+                draw: {
+                  seed: input.seed,
+                  iteration: input.iteration,
+                  task: selected.task.id,
+                  member,
+                },
+                expiresAt: Math.ceil((Date.now() + timeoutMs + KEY_SLACK_MS) / 1000),
+              }),
+          },
+          {
+            concurrency: input.rollouts.concurrency,
+            timeoutMs,
+            attempts: input.rollouts.attempts,
+            // Agents go on while a segment is written.
+            ahead: Math.max(segmentRollouts, input.rollouts.concurrency),
+            signal,
+            onFinished: () => {
+              done += 1;
+              heartbeat.set({ ...committed.progress, done });
             },
-            chunk,
-            {
-              runner,
-              recorder,
-              baseUrl,
-              mintKey: (session, { selected, member }) =>
-                mintSessionToken(signingKey, {
-                  session,
-                  agent: input.agent,
-                  policy: input.policy,
-                  checkpoint: input.checkpoint,
-                  sampling: { temperature: input.temperature },
-                  draw: {
-                    seed: input.seed,
-                    iteration: input.iteration,
-                    task: selected.task.id,
-                    member,
-                  },
-                  expiresAt: Math.ceil((Date.now() + timeoutMs + KEY_SLACK_MS) / 1000),
-                }),
-            },
-            {
-              concurrency: input.rollouts.concurrency,
-              timeoutMs,
-              attempts: input.rollouts.attempts,
-              signal,
-              onFinished: () => {
-                done += 1;
-                heartbeat.set({ ...progress, done });
-              },
-            },
+          },
+        );
+        for await (const finished of rollouts) {
+          segment.push(finished);
+          const upTo = from + segment.length;
+          if (segment.length < segmentRollouts && upTo < planned.length) continue;
+          const ref = await writeJsonLines(store, keyOf(from), segmentLines(segment));
+          committed = await addSegment(store, committed, { ref, ...tally(segment) }, upTo, () =>
+            keyOf(`upto-${upTo}`),
           );
-          const key = runSegmentKey(
-            input.run,
-            input.iteration,
-            'trajectories',
-            `${attempt}-${from}`,
-          );
-          const ref = await writeJsonLines(store, key, segmentLines(finished));
-          progress = {
-            done: from + chunk.length,
-            of: planned.length,
-            committed: from + chunk.length,
-            segments: [...progress.segments, { ref, ...tally(finished) }],
-          };
-          heartbeat.set(progress);
+          heartbeat.set({ ...committed.progress, done });
+          from = upTo;
+          segment = [];
         }
       } finally {
         heartbeat.stop();
         await server?.close(0);
       }
-      const manifest: BatchManifest = {
-        formatVersion: 1,
-        checkpoint: input.checkpoint,
-        segments: progress.segments.map(({ ref }) => ref),
-        rollouts: planned.length,
-        outcomes: sumCounts(progress.segments.map(({ outcomes }) => outcomes)),
-        drops: sumCounts(progress.segments.map(({ drops }) => drops)),
-      };
-      const batch = await writeJsonLines(
-        store,
-        runSegmentKey(input.run, input.iteration, 'trajectories', `${attempt}-batch`),
-        [manifest],
-      );
+      const { manifest } = committed;
+      const batch = await writeJsonLines(store, keyOf('batch'), [manifest]);
       return {
         batch,
         rollouts: manifest.rollouts,

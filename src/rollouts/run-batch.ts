@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+import { InvalidInputError } from '../errors';
 import type { BatchRecorder, SessionRecording } from '../gateway/batch-recorder';
 import type { AgentExit, AgentInvocation, AgentRunner } from '../ports/agent-runner';
 import type { AttemptOutcome } from '../schemas/outcome';
@@ -33,7 +35,10 @@ export interface BatchOptions {
   readonly timeoutMs: number;
   /** Executions of a rollout that infrastructure failed, the first included. */
   readonly attempts: number;
+  /** Rollouts that may be begun beyond those that were handed out. */
+  readonly ahead: number;
   readonly signal: AbortSignal;
+  /** A rollout is over; those before it may still run. */
   readonly onFinished: () => void;
 }
 
@@ -48,38 +53,70 @@ function rolloutName({ run, iteration }: BatchPlace, { selected, member }: Plann
 }
 
 /**
- * Runs rollouts, at most `concurrency` at once, and returns them in the order planned. A rollout that infrastructure
+ * Runs rollouts, at most `concurrency` at once, and hands them out in the order planned. A rollout that infrastructure
  * failed is tried again in a fresh session; what is left after the last attempt keeps its reason and is never scored.
  *
- * @throws the signal's reason when it is aborted; agents that still run are stopped first.
+ * Agents go on while the caller is busy with what it took, at most `ahead` rollouts further: what is held in memory does
+ * not grow with the batch, and one slow agent does not make the others wait.
+ *
+ * @throws the signal's reason when it is aborted. However the loop over it ends, agents that still run are stopped first.
  */
-export async function runBatch(
+export async function* runBatch(
   place: BatchPlace,
   rollouts: readonly PlannedRollout[],
   deps: BatchDeps,
   options: BatchOptions,
-): Promise<FinishedRollout[]> {
-  const finished = new Array<FinishedRollout>(rollouts.length);
-  let next = 0;
-  const lane = async (): Promise<void> => {
+): AsyncGenerator<FinishedRollout> {
+  const over = new AbortController();
+  const signal = AbortSignal.any([options.signal, over.signal]);
+  setMaxListeners(0, signal); // every agent that runs listens for its end
+  const running = new Set<Promise<void>>();
+  const finished = new Map<number, FinishedRollout>(); // by place in the order planned; not handed out yet
+  let begun = 0;
+  let taken = 0;
+  let failure = null as { readonly reason: unknown } | null;
+  let wake: () => void = () => undefined;
+
+  const begin = async (index: number): Promise<void> => {
     try {
-      for (let index = next++; index < rollouts.length; index = next++) {
-        options.signal.throwIfAborted();
-        finished[index] = await runRollout(place, rollouts[index] as PlannedRollout, deps, options);
-        options.onFinished();
-      }
-    } catch (error) {
-      next = rollouts.length; // the batch is lost: no lane begins another rollout
-      throw error;
+      signal.throwIfAborted();
+      const rollout = rollouts[index] as PlannedRollout;
+      finished.set(index, await runRollout(place, rollout, deps, { ...options, signal }));
+      options.onFinished();
+    } catch (reason) {
+      failure ??= { reason };
+      over.abort(reason); // the batch is lost: no rollout begins any more
     }
   };
-  // Every lane is waited for, also after one has failed: nothing of the batch is left running.
-  const lanes = await Promise.allSettled(
-    Array.from({ length: Math.min(options.concurrency, rollouts.length) }, lane),
-  );
-  const failed = lanes.find((one) => one.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
-  return finished;
+  const beginMore = (): void => {
+    const end = Math.min(rollouts.length, taken + options.ahead);
+    while (begun < end && running.size < options.concurrency && !over.signal.aborted) {
+      const one = begin(begun++).then(() => {
+        running.delete(one);
+        beginMore();
+        wake();
+      });
+      running.add(one);
+    }
+  };
+
+  try {
+    while (taken < rollouts.length && failure === null) {
+      beginMore();
+      const next = finished.get(taken);
+      if (next === undefined) {
+        await new Promise<void>((resolve) => (wake = resolve));
+        continue;
+      }
+      finished.delete(taken);
+      taken += 1;
+      yield next;
+    }
+  } finally {
+    over.abort(new InvalidInputError('nobody takes the rest of the batch'));
+    await Promise.all(running); // nothing of the batch is left running
+  }
+  if (failure !== null) throw failure.reason;
 }
 
 async function runRollout(

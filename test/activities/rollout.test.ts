@@ -215,6 +215,56 @@ describe('a rollout batch whose worker died', () => {
   });
 });
 
+describe('the heartbeat of a rollout batch', () => {
+  /** Of a batch of as many segments as rollouts, the longest and the last. */
+  async function beatsOf(
+    rollouts: number,
+  ): Promise<{ longest: number; last: unknown; desk: Desk }> {
+    const desk = await openDesk({ segmentRollouts: 1 });
+    const environment = activityEnvironment();
+    let longest = 0;
+    let last: unknown = null;
+    environment.on('heartbeat', (details) => {
+      longest = Math.max(longest, JSON.stringify(details).length);
+      last = JSON.parse(JSON.stringify(details));
+    });
+    const selection = { split: 'train', order: 'shuffled', from: 0, count: rollouts } as const;
+    await environment.run(() => desk.rollout.rollOut(desk.rollOutInput({ selection })));
+    return { longest, last, desk };
+  }
+
+  it('does not grow with the number of segments', async () => {
+    const { longest } = await beatsOf(20);
+    expect((await beatsOf(400)).longest).toBeLessThan(longest + 5_000);
+  });
+
+  it('names them all: an attempt that follows the last beat has nothing left to do', async () => {
+    const { last, desk } = await beatsOf(50);
+    const before = desk.invocations.length;
+    const selection = { split: 'train', order: 'shuffled', from: 0, count: 50 } as const;
+    const environment = activityEnvironment({ attempt: 2, heartbeatDetails: last });
+    const result: RollOutResult = await environment.run(() =>
+      desk.rollout.rollOut(desk.rollOutInput({ selection })),
+    );
+    expect(desk.invocations.length).toBe(before);
+    expect(result).toMatchObject({ rollouts: 50, outcomes: { completed: 50 }, drops: {} });
+    const trajectories = await trajectoriesOf(desk.store, result.batch);
+    expect(new Set(trajectories.map(({ id }) => id)).size).toBe(50);
+  });
+
+  it('whose manifest is gone from the store costs time, not rollouts', async () => {
+    const { last, desk } = await beatsOf(50);
+    const { earlier } = last as { earlier: { key: string } };
+    await desk.store.delete(earlier.key);
+    const selection = { split: 'train', order: 'shuffled', from: 0, count: 50 } as const;
+    const environment = activityEnvironment({ attempt: 2, heartbeatDetails: last });
+    const result: RollOutResult = await environment.run(() =>
+      desk.rollout.rollOut(desk.rollOutInput({ selection })),
+    );
+    expect(result).toMatchObject({ rollouts: 50, outcomes: { completed: 50 }, drops: {} });
+  });
+});
+
 describe('a rollout batch that cannot begin', () => {
   it('names the split that is empty', async () => {
     const desk = await openDesk();

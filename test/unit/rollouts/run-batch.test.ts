@@ -23,11 +23,11 @@ const numberOf = ({ input }: AgentInvocation): number => (input as { n: number }
 type Behave = (invocation: AgentInvocation, signal: AbortSignal) => Promise<AgentExit>;
 
 /** A batch over an agent that behaves as told; its API key is its session, and it makes one call before anything else. */
-async function run(
+function start(
   rollouts: readonly PlannedRollout[],
   behave: Behave,
   options: Partial<BatchOptions> = {},
-): Promise<FinishedRollout[]> {
+): AsyncGenerator<FinishedRollout> {
   const recorder = createBatchRecorder();
   const runner: AgentRunner = {
     run: async (invocation, { signal }) => {
@@ -45,11 +45,19 @@ async function run(
       concurrency: 4,
       timeoutMs: 1_000,
       attempts: 3,
+      ahead: 100,
       signal: new AbortController().signal,
       onFinished: () => undefined,
       ...options,
     },
   );
+}
+
+/** All of it. */
+async function run(...batch: Parameters<typeof start>): Promise<FinishedRollout[]> {
+  const finished: FinishedRollout[] = [];
+  for await (const one of start(...batch)) finished.push(one);
+  return finished;
 }
 
 const returned: AgentExit = { kind: 'returned', result: null };
@@ -80,6 +88,22 @@ describe('a batch of rollouts', () => {
     };
     await run(some(20), agent, { concurrency: 3 });
     expect(most).toBe(3);
+  });
+
+  it('goes on around a slow agent, but no further ahead than asked', async () => {
+    let begun = 0;
+    let begunMeanwhile = 0;
+    const agent: Behave = async (invocation) => {
+      begun += 1;
+      if (numberOf(invocation) === 0) {
+        await delay(50);
+        begunMeanwhile = begun;
+      }
+      return returned;
+    };
+    const finished = await run(some(30), agent, { concurrency: 3, ahead: 12 });
+    expect(begunMeanwhile).toBe(12);
+    expect(finished).toHaveLength(30);
   });
 
   it('counts every rollout as finished once', async () => {
@@ -151,6 +175,26 @@ describe('a rollout that infrastructure failed', () => {
     });
     expect(runs).toBe(1);
     expect(finished?.trajectory.outcome).toEqual({ kind: 'policyFailed', reason: 'deadline' });
+  });
+});
+
+describe('a batch whose caller stops early', () => {
+  it('stops the agents that run, and leaves nothing running', async () => {
+    let running = 0;
+    let begun = 0;
+    const agent: Behave = async (invocation, signal) => {
+      begun += 1;
+      if (numberOf(invocation) === 0) return returned;
+      running += 1;
+      await new Promise<void>((stop) => signal.addEventListener('abort', () => stop()));
+      running -= 1;
+      return { kind: 'cancelled' };
+    };
+    for await (const { trajectory } of start(some(40), agent)) {
+      expect(trajectory.task).toBe('task-0');
+      break; // as where a segment cannot be written
+    }
+    expect({ running, begun }).toEqual({ running: 0, begun: 5 });
   });
 });
 
