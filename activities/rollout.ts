@@ -12,6 +12,7 @@ import { mintSessionToken } from '../src/gateway/session-token';
 import { sumCounts } from '../src/loop/drops';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
+import { noHandOver, type HandOver } from '../src/ports/hand-over';
 import type { BatchManifest } from '../src/rollouts/batch-manifest';
 import {
   runBatch,
@@ -37,6 +38,8 @@ export interface RolloutDeps {
   readonly runnerFor: (agent: string) => AgentRunner;
   /** Rollouts per segment: what a killed worker loses is at most this many, per activity. @default 500 */
   readonly segmentRollouts?: number;
+  /** @default never */
+  readonly handOver?: HandOver;
 }
 
 export interface RolloutActivities {
@@ -82,7 +85,8 @@ function tally(
 /**
  * Runs one shard of a rollout batch. Agents talk to a gateway of this activity's own on loopback, so the batch's
  * trajectories are its own. Segments are written under keys unique to the attempt and named in the heartbeat: an attempt
- * that follows a crash goes on after the last of them. They count once this activity's result names the batch.
+ * that follows a crash goes on after the last of them. They count once this activity's result names the batch. A batch
+ * that is handed over ends with a segment of what it has, and its next attempt loses nothing of it.
  */
 export function createRolloutActivities({
   store,
@@ -90,6 +94,7 @@ export function createRolloutActivities({
   policies,
   runnerFor,
   segmentRollouts = 500,
+  handOver = noHandOver(),
 }: RolloutDeps): RolloutActivities {
   return {
     async rollOut(rawInput) {
@@ -176,26 +181,30 @@ export function createRolloutActivities({
               timeoutMs,
               attempts: input.rollouts.attempts,
               signal,
+              handOver,
               onFinished: () => {
                 done += 1;
                 heartbeat.set({ ...progress, done });
               },
             },
           );
-          const key = runSegmentKey(
-            input.run,
-            input.iteration,
-            'trajectories',
-            `${attempt}-${from}`,
-          );
-          const ref = await writeJsonLines(store, key, segmentLines(finished));
-          progress = {
-            done: from + chunk.length,
-            of: planned.length,
-            committed: from + chunk.length,
-            segments: [...progress.segments, { ref, ...tally(finished) }],
-          };
-          heartbeat.set(progress);
+          if (finished.length > 0) {
+            const key = runSegmentKey(
+              input.run,
+              input.iteration,
+              'trajectories',
+              `${attempt}-${from}`,
+            );
+            const ref = await writeJsonLines(store, key, segmentLines(finished));
+            progress = {
+              done: from + finished.length,
+              of: planned.length,
+              committed: from + finished.length,
+              segments: [...progress.segments, { ref, ...tally(finished) }],
+            };
+            heartbeat.set(progress);
+          }
+          if (finished.length < chunk.length) throw handOver.begun.reason;
         }
       } finally {
         heartbeat.stop();

@@ -1,5 +1,6 @@
 import type { BatchRecorder, SessionRecording } from '../gateway/batch-recorder';
 import type { AgentExit, AgentInvocation, AgentRunner } from '../ports/agent-runner';
+import type { HandOver } from '../ports/hand-over';
 import type { AttemptOutcome } from '../schemas/outcome';
 import type { SegmentLine, Trajectory } from '../schemas/trajectory';
 import { classifyAttempt } from '../scoring/classify';
@@ -34,7 +35,10 @@ export interface BatchOptions {
   /** Executions of a rollout that infrastructure failed, the first included. */
   readonly attempts: number;
   readonly signal: AbortSignal;
-  readonly onFinished: () => void;
+  /** Once begun, no rollout or attempt is begun; when it is due, agents that still run are stopped. */
+  readonly handOver?: HandOver;
+  /** Told of every rollout that finished, and how long it took with all its attempts. */
+  readonly onFinished: (durationMs: number) => void;
 }
 
 export interface FinishedRollout {
@@ -51,6 +55,7 @@ function rolloutName({ run, iteration }: BatchPlace, { selected, member }: Plann
  * Runs rollouts, at most `concurrency` at once, and returns them in the order planned. A rollout that infrastructure
  * failed is tried again in a fresh session; what is left after the last attempt keeps its reason and is never scored.
  *
+ * @returns all of them; where the batch was handed over, the leading ones that finished.
  * @throws the signal's reason when it is aborted; agents that still run are stopped first.
  */
 export async function runBatch(
@@ -60,13 +65,20 @@ export async function runBatch(
   options: BatchOptions,
 ): Promise<FinishedRollout[]> {
   const finished = new Array<FinishedRollout>(rollouts.length);
+  const { signal, handOver } = options;
+  const stop = handOver === undefined ? signal : AbortSignal.any([signal, handOver.due]);
   let next = 0;
   const lane = async (): Promise<void> => {
     try {
       for (let index = next++; index < rollouts.length; index = next++) {
-        options.signal.throwIfAborted();
-        finished[index] = await runRollout(place, rollouts[index] as PlannedRollout, deps, options);
-        options.onFinished();
+        signal.throwIfAborted();
+        if (handOver?.begun.aborted === true) return;
+        const startedAt = performance.now();
+        const rollout = rollouts[index] as PlannedRollout;
+        const one = await runRollout(place, rollout, deps, { ...options, stop });
+        if (one === null) return;
+        finished[index] = one;
+        options.onFinished(performance.now() - startedAt);
       }
     } catch (error) {
       next = rollouts.length; // the batch is lost: no lane begins another rollout
@@ -79,15 +91,18 @@ export async function runBatch(
   );
   const failed = lanes.find((one) => one.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
-  return finished;
+  const firstLeft = finished.findIndex((one: FinishedRollout | undefined) => one === undefined);
+  return firstLeft === -1 ? finished : finished.slice(0, firstLeft);
 }
+
+/** @returns null if it is left to whoever takes the batch over. */
 
 async function runRollout(
   place: BatchPlace,
   rollout: PlannedRollout,
   deps: BatchDeps,
-  options: BatchOptions,
-): Promise<FinishedRollout> {
+  options: BatchOptions & { readonly stop: AbortSignal },
+): Promise<FinishedRollout | null> {
   const name = rolloutName(place, rollout);
   for (let attempt = 1; ; attempt += 1) {
     const session = `${name}-${attempt}`;
@@ -101,12 +116,16 @@ async function runRollout(
     };
     const exit: AgentExit = await deps.runner.run(invocation, {
       timeoutMs: options.timeoutMs,
-      signal: options.signal,
+      signal: options.stop,
     });
     const recording = deps.recorder.take(session);
     options.signal.throwIfAborted();
+    if (exit.kind === 'cancelled' && options.stop.aborted) return null;
     const outcome: AttemptOutcome = classifyAttempt(exit, recording);
-    if (outcome.kind === 'infraFailed' && attempt < options.attempts) continue;
+    if (outcome.kind === 'infraFailed' && attempt < options.attempts) {
+      if (options.handOver?.begun.aborted === true) return null;
+      continue;
+    }
     return {
       recording,
       trajectory: {
