@@ -9,6 +9,7 @@ import { serveGateway, type ServedGateway } from '../src/gateway/serve';
 import { mintSessionToken } from '../src/gateway/session-token';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
+import { noHandOver, type HandOver } from '../src/ports/hand-over';
 import {
   runBatch,
   segmentLines,
@@ -39,6 +40,8 @@ export interface RolloutDeps {
   readonly runnerFor: (agent: string) => AgentRunner;
   /** Rollouts per segment: what a killed worker loses is at most twice as many, per activity. @default 500 */
   readonly segmentRollouts?: number;
+  /** @default never */
+  readonly handOver?: HandOver;
 }
 
 export interface RolloutActivities {
@@ -65,7 +68,8 @@ function tally(finished: readonly FinishedRollout[]): Pick<CommittedSegment, 'ou
 /**
  * Runs one shard of a rollout batch. Agents talk to a gateway of this activity's own on loopback, so the batch's
  * trajectories are its own. Segments are written under keys unique to the attempt and named in the heartbeat: an attempt
- * that follows a crash goes on after the last of them. They count once this activity's result names the batch.
+ * that follows a crash goes on after the last of them. They count once this activity's result names the batch. A batch
+ * that is handed over ends with a segment of what it has, and its next attempt loses nothing of it.
  */
 export function createRolloutActivities({
   store,
@@ -73,6 +77,7 @@ export function createRolloutActivities({
   policies,
   runnerFor,
   segmentRollouts = 500,
+  handOver = noHandOver(),
 }: RolloutDeps): RolloutActivities {
   return {
     async rollOut(rawInput) {
@@ -160,16 +165,15 @@ export function createRolloutActivities({
             // Agents go on while a segment is written.
             ahead: Math.max(segmentRollouts, input.rollouts.concurrency),
             signal,
+            handOver,
             onFinished: () => {
               done += 1;
               heartbeat.set({ ...committed.progress, done });
             },
           },
         );
-        for await (const finished of rollouts) {
-          segment.push(finished);
+        const commit = async (): Promise<void> => {
           const upTo = from + segment.length;
-          if (segment.length < segmentRollouts && upTo < planned.length) continue;
           const ref = await writeJsonLines(store, keyOf(from), segmentLines(segment));
           committed = await addSegment(store, committed, { ref, ...tally(segment) }, upTo, () =>
             keyOf(`upto-${upTo}`),
@@ -177,7 +181,13 @@ export function createRolloutActivities({
           heartbeat.set({ ...committed.progress, done });
           from = upTo;
           segment = [];
+        };
+        for await (const finished of rollouts) {
+          segment.push(finished);
+          if (segment.length === segmentRollouts) await commit();
         }
+        if (segment.length > 0) await commit();
+        if (from < planned.length) throw handOver.begun.reason;
       } finally {
         heartbeat.stop();
         await server?.close(0);

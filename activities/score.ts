@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { Context } from '@temporalio/activity';
 import type { z } from 'zod';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { IntegrityError } from '../src/errors';
@@ -58,7 +59,9 @@ export function createScoreActivities({
         const rewards: number[] = [];
         const drops: Record<string, number> = {};
         let done = 0;
+        const signal = Context.current().cancellationSignal;
         for await (const segment of readSegments(store, input.batches)) {
+          signal.throwIfAborted(); // a worker that stops gives the scoring up: it is short, and done again elsewhere
           for (const trajectory of segment.trajectories) {
             done += 1;
             const id = trajectory.task ?? '';

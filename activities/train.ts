@@ -5,6 +5,7 @@ import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { registerDataset } from '../src/datasets/register-dataset';
 import { InvalidInputError, NotFoundError } from '../src/errors';
 import type { TrainedPolicy, TrainingJob } from '../src/policies/policy-kind';
+import { noHandOver, type HandOver } from '../src/ports/hand-over';
 import type { Trainer } from '../src/ports/trainer';
 import type { Project } from '../src/project';
 import { readFeedback } from '../src/rollouts/read-feedback';
@@ -32,6 +33,8 @@ export interface TrainDeps {
   readonly trainer: Trainer;
   /** Optimizer steps between two resumable states: what a killed training repeats at most. */
   readonly stateEvery: number;
+  /** @default never */
+  readonly handOver?: HandOver;
 }
 
 export interface TrainActivities {
@@ -54,7 +57,8 @@ type Progress = z.infer<typeof Progress>;
 /**
  * Training, resumable. The state of every `stateEvery` steps is written under a key of this attempt's own and named in
  * the heartbeat; the next attempt goes on from it and ends in the same bytes. The checkpoint is content-addressed and
- * committed by its manifest, so a zombie attempt can only write what the living one writes too.
+ * committed by its manifest, so a zombie attempt can only write what the living one writes too. A training that is handed
+ * over ends with the state of its last step.
  */
 export function createTrainActivities({
   store,
@@ -62,6 +66,7 @@ export function createTrainActivities({
   project,
   trainer,
   stateEvery,
+  handOver = noHandOver(),
 }: TrainDeps): TrainActivities {
   const run = async (
     place: { readonly run: string; readonly iteration: number },
@@ -78,6 +83,7 @@ export function createTrainActivities({
       if (state === null) progress = { ...progress, state: null };
       const trained = await trainer.train(job, {
         signal: Context.current().cancellationSignal,
+        handOver: handOver.begun,
         stateEvery,
         ...(state === null ? {} : { resumeFrom: state }),
         onProgress: ({ done, of, loss }) => {

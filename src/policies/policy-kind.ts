@@ -78,6 +78,8 @@ export interface TrainingOptions {
   readonly stateEvery?: number;
   readonly resumeFrom?: Uint8Array;
   readonly signal?: AbortSignal;
+  /** Once aborted, training ends after the step under way: its state goes to `onState`, then the signal's reason is thrown. */
+  readonly handOver?: AbortSignal;
 }
 
 export interface PolicyServerDeps {
@@ -96,7 +98,7 @@ export interface PolicyKind {
    *
    * @throws {InvalidInputError} if the job is wrong, or `resumeFrom` belongs to another job.
    * @throws {NumericalError} naming the optimizer step at which a loss or gradient was not finite.
-   * @throws the signal's reason once it is aborted.
+   * @throws the signal's reason once it is aborted, and that of `handOver` once the state it asked for is stored.
    */
   run(job: TrainingJob, runtime: TensorRuntime, options?: TrainingOptions): Promise<TrainedPolicy>;
   createServer(deps: PolicyServerDeps): PolicyServer;

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { InvalidInputError } from '../errors';
 import type { BatchRecorder, SessionRecording } from '../gateway/batch-recorder';
 import type { AgentExit, AgentInvocation, AgentRunner } from '../ports/agent-runner';
+import type { HandOver } from '../ports/hand-over';
 import type { AttemptOutcome } from '../schemas/outcome';
 import type { SegmentLine, Trajectory } from '../schemas/trajectory';
 import { classifyAttempt } from '../scoring/classify';
@@ -38,8 +39,10 @@ export interface BatchOptions {
   /** Rollouts that may be begun beyond those that were handed out. */
   readonly ahead: number;
   readonly signal: AbortSignal;
-  /** A rollout is over; those before it may still run. */
-  readonly onFinished: () => void;
+  /** Once begun, no rollout or attempt is begun; when it is due, agents that still run are stopped. */
+  readonly handOver?: HandOver;
+  /** Told of every rollout that finished, and how long it took with all its attempts; those before it may still run. */
+  readonly onFinished: (durationMs: number) => void;
 }
 
 export interface FinishedRollout {
@@ -57,7 +60,8 @@ function rolloutName({ run, iteration }: BatchPlace, { selected, member }: Plann
  * failed is tried again in a fresh session; what is left after the last attempt keeps its reason and is never scored.
  *
  * Agents go on while the caller is busy with what it took, at most `ahead` rollouts further: what is held in memory does
- * not grow with the batch, and one slow agent does not make the others wait.
+ * not grow with the batch, and one slow agent does not make the others wait. A batch that is handed over ends early, with
+ * the leading rollouts that finished.
  *
  * @throws the signal's reason when it is aborted. However the loop over it ends, agents that still run are stopped first.
  */
@@ -68,8 +72,10 @@ export async function* runBatch(
   options: BatchOptions,
 ): AsyncGenerator<FinishedRollout> {
   const over = new AbortController();
+  const { handOver } = options;
   const signal = AbortSignal.any([options.signal, over.signal]);
-  setMaxListeners(0, signal); // every agent that runs listens for its end
+  const stop = handOver === undefined ? signal : AbortSignal.any([signal, handOver.due]);
+  setMaxListeners(0, stop); // every agent that runs listens for its end
   const running = new Set<Promise<void>>();
   const finished = new Map<number, FinishedRollout>(); // by place in the order planned; not handed out yet
   let begun = 0;
@@ -80,15 +86,19 @@ export async function* runBatch(
   const begin = async (index: number): Promise<void> => {
     try {
       signal.throwIfAborted();
+      const startedAt = performance.now();
       const rollout = rollouts[index] as PlannedRollout;
-      finished.set(index, await runRollout(place, rollout, deps, { ...options, signal }));
-      options.onFinished();
+      const one = await runRollout(place, rollout, deps, { ...options, signal, stop });
+      if (one === null) return;
+      finished.set(index, one);
+      options.onFinished(performance.now() - startedAt);
     } catch (reason) {
       failure ??= { reason };
       over.abort(reason); // the batch is lost: no rollout begins any more
     }
   };
   const beginMore = (): void => {
+    if (handOver?.begun.aborted === true) return;
     const end = Math.min(rollouts.length, taken + options.ahead);
     while (begun < end && running.size < options.concurrency && !over.signal.aborted) {
       const one = begin(begun++).then(() => {
@@ -105,6 +115,7 @@ export async function* runBatch(
       beginMore();
       const next = finished.get(taken);
       if (next === undefined) {
+        if (running.size === 0) break; // handed over
         await new Promise<void>((resolve) => (wake = resolve));
         continue;
       }
@@ -119,12 +130,13 @@ export async function* runBatch(
   if (failure !== null) throw failure.reason;
 }
 
+/** @returns null if it is left to whoever takes the batch over. */
 async function runRollout(
   place: BatchPlace,
   rollout: PlannedRollout,
   deps: BatchDeps,
-  options: BatchOptions,
-): Promise<FinishedRollout> {
+  options: BatchOptions & { readonly stop: AbortSignal },
+): Promise<FinishedRollout | null> {
   const name = rolloutName(place, rollout);
   for (let attempt = 1; ; attempt += 1) {
     const session = `${name}-${attempt}`;
@@ -138,12 +150,16 @@ async function runRollout(
     };
     const exit: AgentExit = await deps.runner.run(invocation, {
       timeoutMs: options.timeoutMs,
-      signal: options.signal,
+      signal: options.stop,
     });
     const recording = deps.recorder.take(session);
     options.signal.throwIfAborted();
+    if (exit.kind === 'cancelled' && options.stop.aborted) return null;
     const outcome: AttemptOutcome = classifyAttempt(exit, recording);
-    if (outcome.kind === 'infraFailed' && attempt < options.attempts) continue;
+    if (outcome.kind === 'infraFailed' && attempt < options.attempts) {
+      if (options.handOver?.begun.aborted === true) return null;
+      continue;
+    }
     return {
       recording,
       trajectory: {

@@ -7,6 +7,7 @@ import { createModuleRunner } from '../../src/adapters/agents/module-runner';
 import { createDatasetReader, type DatasetReader } from '../../src/datasets/dataset-reader';
 import { registerDataset } from '../../src/datasets/register-dataset';
 import type { AgentInvocation, ModuleAgent } from '../../src/ports/agent-runner';
+import { noHandOver, type HandOver } from '../../src/ports/hand-over';
 import { readSegments } from '../../src/rollouts/segment-reader';
 import { ChoiceConfig } from '../../src/schemas/choice-config';
 import type { Digest } from '../../src/schemas/ids';
@@ -85,6 +86,8 @@ export interface Desk {
   /** What agents were handed, oldest first. */
   readonly invocations: AgentInvocation[];
   readonly rollout: RolloutActivities;
+  /** The same worker on the store of another desk. */
+  rolloutOn(store: ObjectStore): RolloutActivities;
   readonly score: ScoreActivities;
   rollOutInput(rest?: Partial<RollOutInput>): RollOutInput;
 }
@@ -94,6 +97,7 @@ export interface DeskOptions {
   readonly runAgent?: ModuleAgent;
   readonly scorers?: readonly Scorer[];
   readonly segmentRollouts?: number;
+  readonly handOver?: HandOver;
 }
 
 export async function openDesk({
@@ -101,6 +105,7 @@ export async function openDesk({
   runAgent = agent,
   scorers = [resolved],
   segmentRollouts = 500,
+  handOver = noHandOver(),
 }: DeskOptions = {}): Promise<Desk> {
   const store = createMemoryObjectStore();
   const datasets = createDatasetReader(store);
@@ -116,15 +121,15 @@ export async function openDesk({
     return runAgent(invocation);
   });
   const now = (): number => Date.parse('2026-11-24T08:00:00.000Z');
+  const rolloutOn = (on: ObjectStore, from: DatasetReader): RolloutActivities =>
+    createRolloutActivities({
+      ...{ store: on, datasets: from, policies, segmentRollouts, handOver },
+      runnerFor: () => runner,
+    });
   return {
     ...{ store, datasets, policies, dataset, checkpoint, invocations },
-    rollout: createRolloutActivities({
-      store,
-      datasets,
-      policies,
-      runnerFor: () => runner,
-      segmentRollouts,
-    }),
+    rollout: rolloutOn(store, datasets),
+    rolloutOn: (other) => rolloutOn(other, createDatasetReader(other)),
     score: createScoreActivities({ store, datasets, scorers, now }),
     rollOutInput: (rest = {}) =>
       RollOutInput.parse({

@@ -1,5 +1,6 @@
 import { CancelledFailure } from '@temporalio/common';
 import { setTimeout as delay } from 'node:timers/promises';
+import { workerShutdown } from '../../activities/worker-shutdown';
 import { InvalidInputError, NotFoundError, TransientError } from '../../src/errors';
 import { BatchManifest } from '../../src/rollouts/batch-manifest';
 import { readSegments } from '../../src/rollouts/segment-reader';
@@ -262,6 +263,59 @@ describe('the heartbeat of a rollout batch', () => {
       desk.rollout.rollOut(desk.rollOutInput({ selection })),
     );
     expect(result).toMatchObject({ rollouts: 50, outcomes: { completed: 50 }, drops: {} });
+  });
+});
+
+describe('a rollout batch whose worker is told to stop', () => {
+  const input = { repeats: 3, rollouts: { timeout: '5s', concurrency: 4, shards: 1, attempts: 3 } };
+
+  it('keeps every rollout that was begun, and the next attempt commits the same trajectories', async () => {
+    const whole = await openDesk();
+    const unbroken = await rollOut(whole, input);
+
+    const begun = new AbortController();
+    const handOver = { begun: begun.signal, due: new AbortController().signal };
+    const desk: Desk = await openDesk({
+      handOver,
+      runAgent: async (invocation) => {
+        if (desk.invocations.length === 35) begun.abort(workerShutdown());
+        return agent(invocation);
+      },
+    });
+    let last: { committed: number; segments: unknown[] } | null = null;
+    const environment = activityEnvironment();
+    environment.on('heartbeat', (details: typeof last) => {
+      last = details;
+    });
+    const stopped = environment.run(() => desk.rollout.rollOut(desk.rollOutInput(input)));
+    await expect(stopped).rejects.toMatchObject({ type: 'WorkerShutdown', nonRetryable: false });
+    const before = desk.invocations.length;
+    expect(before).toBeLessThan(40);
+    expect(last).toMatchObject({ committed: before, of: 60, segments: [expect.anything()] });
+
+    const next = await openDesk();
+    const heartbeatDetails: unknown = JSON.parse(JSON.stringify(last));
+    const resumed: RollOutResult = await activityEnvironment({ attempt: 2, heartbeatDetails }).run(
+      () => next.rolloutOn(desk.store).rollOut(desk.rollOutInput(input)),
+    );
+    expect(next.invocations).toHaveLength(60 - before);
+    expect({ ...resumed, batch: null }).toEqual({ ...unbroken, batch: null });
+    expect(timeless(await trajectoriesOf(desk.store, resumed.batch))).toEqual(
+      timeless(await trajectoriesOf(whole.store, unbroken.batch)),
+    );
+  });
+
+  it('writes no empty segment where nothing was begun', async () => {
+    const begun = new AbortController();
+    begun.abort(workerShutdown());
+    const desk = await openDesk({
+      handOver: { begun: begun.signal, due: new AbortController().signal },
+    });
+    await expect(rollOut(desk, input)).rejects.toMatchObject({ type: 'WorkerShutdown' });
+    const keys: string[] = [];
+    for await (const { key } of desk.store.list('v1/runs/')) keys.push(key);
+    expect(keys).toEqual([]);
+    expect(desk.invocations).toEqual([]);
   });
 });
 

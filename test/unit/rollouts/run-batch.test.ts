@@ -244,3 +244,61 @@ describe('a batch that is cancelled', () => {
     expect({ running, begun }).toEqual({ running: 0, begun: 4 });
   });
 });
+
+describe('a batch that is handed over', () => {
+  const signals = (): { begun: AbortController; due: AbortController } => ({
+    begun: new AbortController(),
+    due: new AbortController(),
+  });
+  const tasksOf = (finished: readonly FinishedRollout[]): (string | null)[] =>
+    finished.map(({ trajectory }) => trajectory.task);
+
+  it('finishes what was begun, begins nothing more, and comes back with that', async () => {
+    const { begun, due } = signals();
+    const agent: Behave = async (invocation) => {
+      if (numberOf(invocation) === 5) begun.abort(new Error('told to stop'));
+      await delay(5);
+      return returned;
+    };
+    const finished = await run(some(50), agent, {
+      handOver: { begun: begun.signal, due: due.signal },
+    });
+    expect(finished.length).toBeGreaterThan(5);
+    expect(finished.length).toBeLessThan(12);
+    expect(tasksOf(finished)).toEqual(
+      some(finished.length).map(({ selected }) => selected.task.id),
+    );
+  });
+
+  it('stops the agents that still run when it is due, and keeps what lies before the first of them', async () => {
+    const { begun, due } = signals();
+    let running = 0;
+    const agent: Behave = async (invocation, signal) => {
+      if (numberOf(invocation) !== 6) return returned;
+      running += 1;
+      begun.abort(new Error('told to stop'));
+      setTimeout(() => due.abort(begun.signal.reason), 20);
+      await new Promise<void>((stop) => signal.addEventListener('abort', () => stop()));
+      running -= 1;
+      return { kind: 'cancelled' };
+    };
+    const finished = await run(some(50), agent, {
+      handOver: { begun: begun.signal, due: due.signal },
+    });
+    expect(tasksOf(finished)).toEqual(some(6).map(({ selected }) => selected.task.id));
+    expect(running).toBe(0);
+  });
+
+  it('leaves a rollout that failed to whoever takes over, with all its attempts', async () => {
+    const { begun, due } = signals();
+    let runs = 0;
+    const agent: Behave = async () => {
+      runs += 1;
+      begun.abort(new Error('told to stop'));
+      return crashed;
+    };
+    const handOver = { begun: begun.signal, due: due.signal };
+    expect(await run([planned(0)], agent, { handOver })).toEqual([]);
+    expect(runs).toBe(1);
+  });
+});
