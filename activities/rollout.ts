@@ -184,7 +184,7 @@ export function createRolloutActivities({
         };
         for await (const finished of rollouts) {
           segment.push(finished);
-          if (segment.length >= segmentRollouts) await commit();
+          if (segment.length === segmentRollouts) await commit();
         }
         if (segment.length > 0) await commit();
         if (from < planned.length) throw handOver.begun.reason;

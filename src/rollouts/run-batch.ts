@@ -41,7 +41,7 @@ export interface BatchOptions {
   readonly signal: AbortSignal;
   /** Once begun, no rollout or attempt is begun; when it is due, agents that still run are stopped. */
   readonly handOver?: HandOver;
-  /** A rollout is over, after so long with all its attempts; those before it may still run. */
+  /** Told of every rollout that finished, and how long it took with all its attempts; those before it may still run. */
   readonly onFinished: (durationMs: number) => void;
 }
 
@@ -60,8 +60,8 @@ function rolloutName({ run, iteration }: BatchPlace, { selected, member }: Plann
  * failed is tried again in a fresh session; what is left after the last attempt keeps its reason and is never scored.
  *
  * Agents go on while the caller is busy with what it took, at most `ahead` rollouts further: what is held in memory does
- * not grow with the batch, and one slow agent does not make the others wait. A batch that is handed over ends after the
- * leading rollouts that finished.
+ * not grow with the batch, and one slow agent does not make the others wait. A batch that is handed over ends early, with
+ * the leading rollouts that finished.
  *
  * @throws the signal's reason when it is aborted. However the loop over it ends, agents that still run are stopped first.
  */
@@ -72,11 +72,10 @@ export async function* runBatch(
   options: BatchOptions,
 ): AsyncGenerator<FinishedRollout> {
   const over = new AbortController();
-  const signal = AbortSignal.any([options.signal, over.signal]);
   const { handOver } = options;
+  const signal = AbortSignal.any([options.signal, over.signal]);
   const stop = handOver === undefined ? signal : AbortSignal.any([signal, handOver.due]);
-  setMaxListeners(0, signal, stop); // every agent that runs listens for its end
-  const isHandedOver = (): boolean => handOver?.begun.aborted === true;
+  setMaxListeners(0, stop); // every agent that runs listens for its end
   const running = new Set<Promise<void>>();
   const finished = new Map<number, FinishedRollout>(); // by place in the order planned; not handed out yet
   let begun = 0;
@@ -99,9 +98,9 @@ export async function* runBatch(
     }
   };
   const beginMore = (): void => {
+    if (handOver?.begun.aborted === true) return;
     const end = Math.min(rollouts.length, taken + options.ahead);
-    while (begun < end && running.size < options.concurrency) {
-      if (over.signal.aborted || isHandedOver()) return;
+    while (begun < end && running.size < options.concurrency && !over.signal.aborted) {
       const one = begin(begun++).then(() => {
         running.delete(one);
         beginMore();
@@ -116,7 +115,7 @@ export async function* runBatch(
       beginMore();
       const next = finished.get(taken);
       if (next === undefined) {
-        if (running.size === 0 && isHandedOver()) return;
+        if (running.size === 0) break; // handed over
         await new Promise<void>((resolve) => (wake = resolve));
         continue;
       }
