@@ -44,7 +44,6 @@ export async function launchServer(launch: ServerLaunch): Promise<number | 'port
   try {
     if (!(await launch.isServing(() => exited))) {
       const tail = await logTail(log);
-      if (exited && launch.portTaken.test(tail)) return 'port-taken';
       throw exited
         ? new InvalidInputError(`the ${title} ended at once${launch.explain(tail)}\n${tail}`)
         : new TransientError(
@@ -55,6 +54,8 @@ export async function launchServer(launch: ServerLaunch): Promise<number | 'port
     launch.signal?.throwIfAborted();
   } catch (error) {
     if (!exited) await endChild(child);
+    // Also where it was the faster server that answered, and was not what we expected.
+    else if (launch.portTaken.test(await logTail(log))) return 'port-taken';
     throw error;
   }
   child.unref();
