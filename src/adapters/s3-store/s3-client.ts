@@ -43,6 +43,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const MAX_SOCKETS = 128;
 
 export function createS3Client(options: S3Options): S3Client {
+  // Which Node a later version of the SDK needs is of interest to whoever changes our pinned one, not to every process's log.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const { endpoint, region, credentials, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
   return new S3Client({
     ...(endpoint === undefined ? {} : { endpoint }),
