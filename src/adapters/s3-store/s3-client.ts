@@ -46,13 +46,11 @@ export function createS3Client(options: S3Options): S3Client {
   // Which Node a later version of the SDK needs is of interest to whoever changes our pinned one, not to every process's log.
   process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const { endpoint, region, credentials, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
-  return new S3Client({
+  const client = new S3Client({
     ...(endpoint === undefined ? {} : { endpoint }),
     forcePathStyle: options.pathStyle ?? endpoint !== undefined,
     ...regionOf(region, endpoint),
     ...(credentials === undefined ? {} : { credentials }),
-    // One loop of ours retries (retrying.ts): a put must know whether an attempt before it may have been carried out.
-    maxAttempts: 1,
     // We send a sha256 with every body and check one at every read (README.md); the SDK's own CRC32 would be a second pass over
     // the bytes, and some servers refuse the trailers in which it travels.
     requestChecksumCalculation: 'WHEN_REQUIRED',
@@ -66,6 +64,15 @@ export function createS3Client(options: S3Options): S3Client {
       httpsAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
     },
   });
+  // One loop of ours retries (retrying.ts): a put must know whether an attempt before it may have been carried out. The SDK's would also
+  // hide errors that come from another realm, as those of the network do to a test runner, behind one without a code.
+  client.middlewareStack.add((next) => (args) => next(args), {
+    name: 'retryMiddleware',
+    step: 'finalizeRequest',
+    priority: 'high',
+    override: true,
+  });
+  return client;
 }
 
 /** Every server but AWS takes any region, but the signature needs one. */
