@@ -6,7 +6,6 @@ import { createRolloutActivities, type RolloutActivities } from '../activities/r
 import { createScoreActivities, type ScoreActivities } from '../activities/score';
 import { createTrainActivities, type TrainActivities } from '../activities/train';
 import { createAgentRunner } from '../src/adapters/agents/create-agent-runner';
-import { createLocalObjectStore } from '../src/adapters/local-store';
 import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
 import { createThreadTrainer } from '../src/adapters/trainer/thread-trainer';
 import { createDatasetReader } from '../src/datasets/dataset-reader';
@@ -18,6 +17,7 @@ import type { Project } from '../src/project';
 import type { ObjectStore } from '../src/storage/object-store';
 import type { Environment } from './env';
 import { loadProject } from './load-project';
+import { openStore } from './open-store';
 
 /** All that knows both sides: adapters are put into ports here and nowhere else. */
 export interface Composition {
@@ -34,10 +34,6 @@ export interface CompositionOptions {
   readonly hasSearchAttributes: () => Promise<boolean>;
 }
 
-export function openStore(env: Environment): ObjectStore {
-  return createLocalObjectStore({ root: env.storeRoot });
-}
-
 /** Where the gateway's keys are; beside the store, never in it. */
 export function keyFolder(env: Environment): string {
   return join(env.home, 'keys');
@@ -47,7 +43,7 @@ export async function compose(
   env: Environment,
   { hasSearchAttributes }: CompositionOptions,
 ): Promise<Composition> {
-  const store = openStore(env);
+  const store = await openStore(env);
   const project = loadProject(env.projectModule);
   const datasets = createDatasetReader(store);
   const runtime = await createThreadRuntime({ threads: 1 }); // acting shares the machine with agents and training
