@@ -13,6 +13,7 @@ import { sumCounts } from '../src/loop/drops';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
 import { noHandOver, type HandOver } from '../src/ports/hand-over';
+import { noMeter, type Meter } from '../src/ports/meter';
 import type { BatchManifest } from '../src/rollouts/batch-manifest';
 import {
   runBatch,
@@ -40,6 +41,8 @@ export interface RolloutDeps {
   readonly segmentRollouts?: number;
   /** @default never */
   readonly handOver?: HandOver;
+  /** @default none */
+  readonly meter?: Meter;
 }
 
 export interface RolloutActivities {
@@ -82,6 +85,18 @@ function tally(
   return { outcomes, drops };
 }
 
+function measure(
+  meter: Meter,
+  ref: ObjectRef,
+  { outcomes, drops }: ReturnType<typeof tally>,
+): void {
+  meter.add('segments', 1, {});
+  meter.add('segmentBytes', ref.sizeBytes, {});
+  for (const [outcome, count] of Object.entries(outcomes))
+    meter.add('rollouts', count, { outcome });
+  for (const [reason, count] of Object.entries(drops)) meter.add('drops', count, { reason });
+}
+
 /**
  * Runs one shard of a rollout batch. Agents talk to a gateway of this activity's own on loopback, so the batch's
  * trajectories are its own. Segments are written under keys unique to the attempt and named in the heartbeat: an attempt
@@ -95,6 +110,7 @@ export function createRolloutActivities({
   runnerFor,
   segmentRollouts = 500,
   handOver = noHandOver(),
+  meter = noMeter,
 }: RolloutDeps): RolloutActivities {
   return {
     async rollOut(rawInput) {
@@ -182,8 +198,9 @@ export function createRolloutActivities({
               attempts: input.rollouts.attempts,
               signal,
               handOver,
-              onFinished: () => {
+              onFinished: (durationMs) => {
                 done += 1;
+                meter.observe('rolloutSeconds', durationMs / 1000, {});
                 heartbeat.set({ ...progress, done });
               },
             },
@@ -196,13 +213,15 @@ export function createRolloutActivities({
               `${attempt}-${from}`,
             );
             const ref = await writeJsonLines(store, key, segmentLines(finished));
+            const tallied = tally(finished);
             progress = {
               done: from + finished.length,
               of: planned.length,
               committed: from + finished.length,
-              segments: [...progress.segments, { ref, ...tally(finished) }],
+              segments: [...progress.segments, { ref, ...tallied }],
             };
             heartbeat.set(progress);
+            measure(meter, ref, tallied);
           }
           if (finished.length < chunk.length) throw handOver.begun.reason;
         }
