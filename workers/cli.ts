@@ -6,9 +6,9 @@ import {
   revokeApiKey,
   type Role as KeyRole,
 } from '../src/gateway/api-keys';
-import { describeError } from '../src/errors';
+import { describeError, InvalidInputError } from '../src/errors';
 import { endWithStdin, READY } from './demo/child-process';
-import { readEnvironment, Role } from './env';
+import { environmentTable, readEnvironment, Role } from './env';
 import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
 
 /**
@@ -61,6 +61,7 @@ program
         ? env().roles
         : options.roles.split(',').map((role) => Role.parse(role.trim()));
     await runWorker({ ...env(), roles }, (line) => print(`${READY}${line}`));
+    process.exit(0); // all work is handed over; what an agent of ours may have left in the event loop must not keep us
   });
 
 program
@@ -73,6 +74,25 @@ program
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
     await runGateway(env(), stop.signal, (url) => print(`${READY}${url}`));
   });
+
+program
+  .command('health')
+  .description('Whether the worker of this machine (RATCHET_HEALTH_FILE), or a gateway, is well.')
+  .option('--url <url>', 'ask a gateway instead, e.g. http://127.0.0.1:8787/readyz')
+  .action(async (options: { url?: string }) => {
+    const { checkHealthFile, checkUrl } = await import('./health.js');
+    if (options.url !== undefined) return print(await checkUrl(options.url));
+    const { healthFile } = env();
+    if (healthFile === null) {
+      throw new InvalidInputError('RATCHET_HEALTH_FILE is not set: set it for the worker and here');
+    }
+    print(await checkHealthFile(healthFile));
+  });
+
+program
+  .command('env')
+  .description('The environment variables, as a Markdown table.')
+  .action(() => print(environmentTable()));
 
 const servers = program
   .command('servers')

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { InvalidInputError } from '../src/errors';
+import { Duration, durationMs } from '../src/schemas/duration';
 import { DEFAULT_TASK_QUEUE } from '../src/loop/task-queues';
 import { packageRoot } from '../src/adapters/dist-path';
 
@@ -22,6 +23,17 @@ const whole = z
 
 /** A bucket's name is of DNS's characters; the prefix is made of what keys are made of, which the store checks. */
 const STORE = /^(?:file:.+|s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*?))?\/?)$/;
+/** Set to nothing is not set: compose files hand on variables that may be empty. */
+const optional = <S extends z.ZodType>(schema: S): z.ZodType<z.output<S> | undefined> =>
+  z.preprocess((value) => (value === '' ? undefined : value), schema.optional());
+
+/** Names of deployments and builds, as Temporal takes them; the two are joined by a dot there. */
+const DeploymentName = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,100}$/, 'expected letters, digits, - and _');
+const BuildId = z.string().regex(/^[A-Za-z0-9._-]{1,100}$/, 'expected letters, digits, ., - and _');
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
 /**
  * Ratchet's environment variables. Temporal's own (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles) are those of the
@@ -84,6 +96,30 @@ const Variables = z.object({
     .pipe(z.number().max(65_535))
     .default(8787)
     .describe('Its port; 0 picks one.'),
+  RATCHET_SHUTDOWN_GRACE: Duration.refine(
+    (text) => durationMs(text) >= 1_000,
+    'expected at least 1s',
+  )
+    .default('20s')
+    .describe('How long a worker that was told to stop may take to hand its work over.'),
+  RATCHET_DEPLOYMENT: optional(DeploymentName).describe(
+    'Worker versioning: the name of the deployment. Off when unset; goes with RATCHET_BUILD_ID.',
+  ),
+  RATCHET_BUILD_ID: optional(BuildId).describe('Worker versioning: the version of this code.'),
+  RATCHET_METRICS: optional(
+    z.string().regex(/^[^\s:]+:\d{1,5}$|^\[[0-9a-f:]+\]:\d{1,5}$/, 'expected <address>:<port>'),
+  ).describe('Where a worker serves Prometheus metrics, e.g. 127.0.0.1:9464. Off when unset.'),
+  RATCHET_LOG: z
+    .enum(['text', 'json'])
+    .default('text')
+    .describe('Form of a worker’s log, on stderr.'),
+  RATCHET_LOG_LEVEL: z
+    .enum(LOG_LEVELS)
+    .default('info')
+    .describe(`The least that is logged: ${LOG_LEVELS.join(', ')}.`),
+  RATCHET_HEALTH_FILE: optional(z.string()).describe(
+    'File in which a worker says every few seconds how it is, for `ratchet health`. Off when unset.',
+  ),
 });
 
 /** Where the objects are. Credentials are in none of our settings: the S3 SDK finds them. */
@@ -97,6 +133,11 @@ export type StoreLocation =
       readonly pathStyle: boolean | undefined;
     };
 
+export interface LogSettings {
+  readonly format: 'text' | 'json';
+  readonly level: (typeof LOG_LEVELS)[number];
+}
+
 export interface Environment {
   readonly home: string;
   readonly store: StoreLocation;
@@ -106,6 +147,13 @@ export interface Environment {
   readonly threads: number;
   readonly stateEvery: number;
   readonly gateway: { readonly host: string; readonly port: number };
+  readonly shutdownGraceMs: number;
+  /** Worker versioning; null: off. */
+  readonly deployment: { readonly name: string; readonly buildId: string } | null;
+  /** Address and port of the metrics; null: off. */
+  readonly metrics: string | null;
+  readonly log: LogSettings;
+  readonly healthFile: string | null;
 }
 
 /** @throws {InvalidInputError} naming the variable. */
@@ -125,6 +173,11 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
     threads: env.RATCHET_THREADS,
     stateEvery: env.RATCHET_STATE_EVERY,
     gateway: { host: env.RATCHET_GATEWAY_HOST, port: env.RATCHET_GATEWAY_PORT },
+    shutdownGraceMs: durationMs(env.RATCHET_SHUTDOWN_GRACE),
+    deployment: deploymentOf(env),
+    metrics: env.RATCHET_METRICS ?? null,
+    log: { format: env.RATCHET_LOG, level: env.RATCHET_LOG_LEVEL },
+    healthFile: env.RATCHET_HEALTH_FILE ?? null,
   };
 }
 
@@ -140,6 +193,48 @@ function storeLocation(env: z.infer<typeof Variables>, home: string): StoreLocat
     endpoint: env.RATCHET_S3_ENDPOINT,
     pathStyle: env.RATCHET_S3_PATH_STYLE,
   };
+}
+
+function deploymentOf({
+  RATCHET_DEPLOYMENT: name,
+  RATCHET_BUILD_ID: buildId,
+}: z.output<typeof Variables>): Environment['deployment'] {
+  if (name === undefined && buildId === undefined) return null;
+  if (name !== undefined && buildId !== undefined) return { name, buildId };
+  throw new InvalidInputError(
+    'the environment is not valid: RATCHET_DEPLOYMENT and RATCHET_BUILD_ID go together; set both, or neither',
+  );
+}
+
+export interface VariableHelp {
+  readonly name: string;
+  /** As it would be written; null: unset. */
+  readonly default: string | null;
+  readonly description: string;
+}
+
+/** What `ratchet env` prints, and docs/operations.md shows. */
+export function environmentHelp(): VariableHelp[] {
+  const unset = Variables.parse({});
+  return Object.entries(Variables.shape).map(([name, schema]) => {
+    const value = schema.safeParse(undefined).success
+      ? unset[name as keyof typeof unset]
+      : undefined;
+    return {
+      name,
+      default: value === undefined ? null : String(value),
+      description: schema.description ?? '',
+    };
+  });
+}
+
+/** The same as a Markdown table. */
+export function environmentTable(): string {
+  const rows = environmentHelp().map(
+    (one) =>
+      `| \`${one.name}\` | ${one.default === null ? '' : `\`${one.default}\``} | ${one.description} |`,
+  );
+  return ['| variable | default | what it says |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
 /** Where a project module may be: as given, from the current folder, or one that ships with Ratchet. */
