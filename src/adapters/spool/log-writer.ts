@@ -98,9 +98,10 @@ export function createLogWriter(options: LogWriterOptions): LogWriter {
     for (let attempt = 1; ; attempt++) {
       let target: OpenLog | null = null;
       try {
-        const isNew = log === null || mustRotate || isDue();
-        target = isNew ? await begin() : (log);
-        const { bytes, parts } = encode(target, isNew ? log : undefined, group, open);
+        const current = log;
+        const isNew = current === null || mustRotate || isDue();
+        target = isNew ? await begin() : current;
+        const { bytes, parts } = encode(target, isNew ? current : undefined, group, open);
         await target.handle.write(bytes);
         await target.handle.datasync();
         if (isNew) await disk.syncFolder(target.folder.path);
