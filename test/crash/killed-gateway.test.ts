@@ -171,14 +171,6 @@ test('a gateway killed in the middle of calls, with the store down for a while, 
     expect(cutOff).toBeLessThanOrEqual(KILLS * CLIENTS);
     expect(cutOff).toBeLessThanOrEqual(log.failed);
     expect(unresolved.length).toBeGreaterThan(0);
-    console.log({
-      answered: log.answered.length,
-      failed: log.failed,
-      unresolved: unresolved.length,
-      stored: stored.size,
-      drainFailures,
-      readBetween,
-    });
   } finally {
     stop.abort();
     await remove();
