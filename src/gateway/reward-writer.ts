@@ -38,7 +38,7 @@ export function createRewardWriter(store: ObjectStore): RewardWriter {
     return stored === null ? null : parseJson(stored.bytes, RewardRecord, key);
   };
 
-  const write = async (record: RewardRecord): Promise<RewardWritten> => {
+  const write = async (record: RewardRecord, bytes: Uint8Array): Promise<RewardWritten> => {
     const name = sha256Hex(record.id);
     const keyAt = (ms: number): string => rewardsKey(new Date(ms).toISOString().slice(0, 10), name);
     const atMs = Date.parse(record.at);
@@ -46,7 +46,6 @@ export function createRewardWriter(store: ObjectStore): RewardWriter {
     if (yesterday !== null) return compare(record, yesterday);
 
     const key = keyAt(atMs);
-    const bytes = new TextEncoder().encode(`${canonicalJson(record)}\n`);
     const { committed } = await store.put(key, bytes, {
       ifAbsent: true,
       sha256: sha256Hex(bytes),
@@ -59,14 +58,18 @@ export function createRewardWriter(store: ObjectStore): RewardWriter {
   };
 
   return {
-    write: (record) =>
-      write(record).catch((cause: unknown) => {
+    async write(record) {
+      const bytes = new TextEncoder().encode(`${canonicalJson(record)}\n`);
+      try {
+        return await write(record, bytes);
+      } catch (cause) {
         if (cause instanceof IntegrityError) throw cause; // waiting does not help
         throw new TransientError('the feedback was not stored: send it again, under the same id', {
           retryAfterMs: RETRY_AFTER_MS,
           cause,
         });
-      }),
+      }
+    },
   };
 }
 
