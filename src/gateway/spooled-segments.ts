@@ -73,7 +73,8 @@ export async function toSegments(
       decisions++;
     }
   }
-  const segments = Array.from(drafts, ([key, draft]) => ({ key, text: textOf(draft, parts) }));
+  const segments: { key: string; text: string }[] = [];
+  for (const [key, draft] of drafts) segments.push({ key, text: await textOf(draft, parts) });
   return { segments, decisions, unresolved, unusable };
 }
 
@@ -88,19 +89,15 @@ function parse(text: string): SpooledCall | null {
   return call.success ? call.data : null;
 }
 
-function textOf(draft: Draft, parts: ReadonlyMap<string, string>): string {
-  const trajectories = Array.from(draft.sessions, ([id, { agent, decisions }]): LiveLine => ({
-    type: 'trajectory',
-    trajectory: {
-      ...{ id, agent, task: null, attempt: 1, member: 0, outcome: null },
-      decisions,
-    },
-  }));
-  const unresolved = draft.unresolved.map((call): LiveLine => ({ type: 'unresolved', call }));
-  return [
-    ...Array.from(draft.parts, (id) => parts.get(id)),
-    ...[...trajectories, ...unresolved].map((line) => JSON.stringify(line)),
-  ]
-    .map((line) => `${line}\n`)
-    .join('');
+async function textOf(draft: Draft, parts: ReadonlyMap<string, string>): Promise<string> {
+  const lines = Array.from(draft.parts, (id) => parts.get(id));
+  const add = (line: LiveLine): void => void lines.push(JSON.stringify(line));
+  let turn = 0;
+  for (const [id, { agent, decisions }] of draft.sessions) {
+    if (++turn % ENTRIES_PER_TURN === 0) await new Promise(setImmediate);
+    const rest = { task: null, attempt: 1, member: 0, outcome: null };
+    add({ type: 'trajectory', trajectory: { id, agent, ...rest, decisions } });
+  }
+  for (const call of draft.unresolved) add({ type: 'unresolved', call });
+  return lines.map((line) => `${line}\n`).join('');
 }

@@ -32,7 +32,7 @@ export interface SpoolFixture {
   readonly root: string;
   readonly machine: FakeMachine;
   /** A spool of a process of its own. */
-  open(options?: Partial<LocalSpoolOptions>): { readonly spool: Spool; kill(): void };
+  open(options?: Partial<LocalSpoolOptions>): { readonly spool: Spool; readonly kill: () => void };
   /** Paths of all logs, below the root. */
   logs(): Promise<string[]>;
   remove(): Promise<void>;

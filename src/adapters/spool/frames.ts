@@ -51,28 +51,61 @@ export interface Scan {
  * one record.
  */
 export function scanFrames(bytes: Buffer): Scan {
-  const frames: Frame[] = [];
-  const damaged: Stretch[] = [];
+  const scan = emptyScan();
+  for (const piece of pieces(bytes)) add(scan, piece);
+  return scan;
+}
+
+/** The same, letting others have their turn: a file holds thousands of records, and live calls wait for the same thread. */
+export async function scanFramesInTurns(bytes: Buffer): Promise<Scan> {
+  const scan = emptyScan();
+  let count = 0;
+  for (const piece of pieces(bytes)) {
+    add(scan, piece);
+    if (++count % PIECES_PER_TURN === 0) await new Promise(setImmediate);
+  }
+  return scan;
+}
+
+const PIECES_PER_TURN = 500;
+
+type Piece = { readonly frame: Frame } | { readonly damaged: Stretch } | { readonly torn: Stretch };
+
+interface OpenScan {
+  readonly frames: Frame[];
+  readonly damaged: Stretch[];
+  torn: Stretch | null;
+}
+
+const emptyScan = (): OpenScan => ({ frames: [], damaged: [], torn: null });
+
+function add(scan: OpenScan, piece: Piece): void {
+  if ('frame' in piece) scan.frames.push(piece.frame);
+  else if ('damaged' in piece) scan.damaged.push(piece.damaged);
+  else scan.torn = piece.torn;
+}
+
+function* pieces(bytes: Buffer): Generator<Piece> {
   let at = 0;
   let damagedFrom: number | null = null;
   while (at < bytes.length) {
     const found = readFrame(bytes, at);
     if (found === null) {
       if (damagedFrom === null && isUnfinished(bytes.subarray(at))) {
-        return { frames, damaged, torn: { from: at, to: bytes.length } };
+        yield { torn: { from: at, to: bytes.length } };
+        return;
       }
       damagedFrom ??= at;
       const next = bytes.indexOf(Buffer.from(MAGIC), at + 1);
       at = next === -1 ? bytes.length : next;
       continue;
     }
-    if (damagedFrom !== null) damaged.push({ from: damagedFrom, to: at });
+    if (damagedFrom !== null) yield { damaged: { from: damagedFrom, to: at } };
     damagedFrom = null;
-    frames.push(found.frame);
+    yield { frame: found.frame };
     at = found.end;
   }
-  if (damagedFrom !== null) damaged.push({ from: damagedFrom, to: bytes.length });
-  return { frames, damaged, torn: null };
+  if (damagedFrom !== null) yield { damaged: { from: damagedFrom, to: bytes.length } };
 }
 
 function readFrame(bytes: Buffer, at: number): { frame: Frame; end: number } | null {

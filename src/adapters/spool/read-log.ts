@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { SpooledContents } from '../../gateway/spool';
 import type { Disk } from './disk';
 import type { Stretch } from './frames';
-import { scanFrames } from './frames';
+import { scanFrames, scanFramesInTurns } from './frames';
 import type { DecodedLog } from './log-file';
 import { decodeLog, logName } from './log-file';
 
@@ -37,7 +37,7 @@ export async function readLog(deps: ReadLogDeps, place: LogPlace): Promise<Spool
 
   const all = await deps.disk.read(path);
   const bytes = end === null ? all : all.subarray(0, end);
-  const scan = scanFrames(bytes);
+  const scan = await scanFramesInTurns(bytes);
   for (const stretch of scan.damaged) await keep(deps, bytes, stretch);
   if (scan.torn !== null && end === null) deps.onTorn();
   // Not an unfinished write: the file was longer once.
