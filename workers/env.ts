@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { InvalidInputError } from '../src/errors';
 import { Duration, durationMs } from '../src/schemas/duration';
@@ -91,6 +91,24 @@ const Variables = z.object({
     .pipe(z.number().min(1))
     .default(500)
     .describe('Optimizer steps between two resumable states of a training.'),
+  RATCHET_SPOOL: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Folder on local disk where live calls are until they are in the store; $RATCHET_HOME/spool when unset.',
+    ),
+  RATCHET_SPOOL_MAX_BYTES: z
+    .string()
+    .regex(/^\d{1,15}$/, 'expected a whole number')
+    .transform(Number)
+    .pipe(z.number().min(1))
+    .default(2 ** 30)
+    .describe('When so much is in it, live calls are answered without being recorded.'),
+  RATCHET_SPOOL_SECONDS: whole
+    .pipe(z.number().min(1))
+    .default(30)
+    .describe('How long a live call may be in it while the store is up.'),
   RATCHET_GATEWAY_HOST: z.string().default('127.0.0.1').describe('Address the gateway listens on.'),
   RATCHET_GATEWAY_PORT: whole
     .pipe(z.number().max(65_535))
@@ -146,6 +164,7 @@ export interface Environment {
   readonly roles: readonly Role[];
   readonly threads: number;
   readonly stateEvery: number;
+  readonly spool: { readonly root: string; readonly maxBytes: number; readonly maxAgeMs: number };
   readonly gateway: { readonly host: string; readonly port: number };
   readonly shutdownGraceMs: number;
   /** Worker versioning; null: off. */
@@ -172,6 +191,11 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
     roles: env.RATCHET_ROLES,
     threads: env.RATCHET_THREADS,
     stateEvery: env.RATCHET_STATE_EVERY,
+    spool: {
+      root: resolve(env.RATCHET_SPOOL ?? join(home, 'spool')),
+      maxBytes: env.RATCHET_SPOOL_MAX_BYTES,
+      maxAgeMs: env.RATCHET_SPOOL_SECONDS * 1_000,
+    },
     gateway: { host: env.RATCHET_GATEWAY_HOST, port: env.RATCHET_GATEWAY_PORT },
     shutdownGraceMs: durationMs(env.RATCHET_SHUTDOWN_GRACE),
     deployment: deploymentOf(env),

@@ -58,6 +58,7 @@ export function createRoutes({ authenticate, counters, log }: RouteDeps): Routes
     if (status < 400) counters.answered++;
     else if (status < 500) counters.refused++;
     else counters.failed++;
+    counters.byStatus[status] = (counters.byStatus[status] ?? 0) + 1;
     return c.body(JSON.stringify(body), status as ContentfulStatusCode, {
       'content-type': 'application/json',
       'x-request-id': requestId,

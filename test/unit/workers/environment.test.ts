@@ -12,6 +12,7 @@ describe('the environment of a process', () => {
       roles: ['control', 'rollout', 'gpu'],
       threads: 2,
       stateEvery: 500,
+      spool: { root: resolve('.ratchet/spool'), maxBytes: 2 ** 30, maxAgeMs: 30_000 },
       gateway: { host: '127.0.0.1', port: 8787 },
     });
   });
@@ -25,6 +26,9 @@ describe('the environment of a process', () => {
       RATCHET_ROLES: ' gpu , rollout,',
       RATCHET_THREADS: '8',
       RATCHET_STATE_EVERY: '10',
+      RATCHET_SPOOL: '/mnt/spool',
+      RATCHET_SPOOL_MAX_BYTES: '12345678901',
+      RATCHET_SPOOL_SECONDS: '5',
       RATCHET_GATEWAY_HOST: '0.0.0.0',
       RATCHET_GATEWAY_PORT: '0',
       PATH: '/usr/bin',
@@ -33,6 +37,7 @@ describe('the environment of a process', () => {
       ...{ home: '/var/ratchet', store: { kind: 'file', root: '/mnt/store' } },
       ...{ projectModule: './mine' },
       ...{ taskQueue: 'second', roles: ['gpu', 'rollout'], threads: 8, stateEvery: 10 },
+      spool: { root: '/mnt/spool', maxBytes: 12_345_678_901, maxAgeMs: 5_000 },
       gateway: { host: '0.0.0.0', port: 0 },
     });
   });
@@ -75,6 +80,10 @@ describe('the environment of a process', () => {
     ['RATCHET_THREADS', 'many'],
     ['RATCHET_THREADS', '0'],
     ['RATCHET_STATE_EVERY', '1.5'],
+    ['RATCHET_SPOOL', ''],
+    ['RATCHET_SPOOL_MAX_BYTES', '0'],
+    ['RATCHET_SPOOL_MAX_BYTES', '1GB'],
+    ['RATCHET_SPOOL_SECONDS', '0'],
     ['RATCHET_GATEWAY_PORT', '65536'],
     ['RATCHET_GATEWAY_PORT', '-1'],
     ['RATCHET_GATEWAY_PORT', ''], // would pick a port by chance
