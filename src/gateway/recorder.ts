@@ -23,10 +23,10 @@ export interface RecordedFailure {
 /** Where a gateway's decisions go: a rollout batch's memory, or for live traffic the object store. */
 export interface Recorder {
   /**
-   * A rollout's call has come in; the returned function says that it was answered, one way or the other. A call between
-   * the two when its agent ran out of time is the upstream's delay, not the policy's.
+   * A rollout's call has come in; the returned function says that it was answered, and whether with an answer or with an
+   * error. A call between the two when its agent ran out of time is the upstream's delay, not the policy's.
    */
-  begin(session: string): () => void;
+  begin(session: string): (isAnswer: boolean) => void;
   /** Resolves once the decision is as durable as this recorder promises; only then is the agent answered. */
   record(call: RecordedCall): Promise<void>;
   recordFailure(failure: RecordedFailure): void;
