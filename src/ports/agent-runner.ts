@@ -56,4 +56,13 @@ export type AgentSpec =
       readonly cwd?: string;
       /** Added to PATH, HOME and the OPENAI_* variables; nothing else of the worker's environment is handed on. */
       readonly env?: Readonly<Record<string, string>>;
+    }
+  | {
+      readonly kind: 'http';
+      /** Where attempts are posted (docs/agents-http.md); http or https, without credentials in it. */
+      readonly url: string;
+      /** Sent with every request, e.g. an Authorization. Their values never show in an error. */
+      readonly headers?: Readonly<Record<string, string>>;
+      /** Attempts that the service is ever given at once, over all batches of a worker. @default 128 */
+      readonly maxConcurrency?: number;
     };

@@ -1,6 +1,12 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { describeError } from '../../errors';
-import type { AgentExit, AgentInvocation, AgentRunner, AgentSpec } from '../../ports/agent-runner';
+import type {
+  AgentExit,
+  AgentInvocation,
+  AgentRunner,
+  AgentSpec,
+  RunOptions,
+} from '../../ports/agent-runner';
 import { crashed, MAX_RESULT_BYTES, returned } from './agent-exit';
 import { createOutputTail, lastLine, type OutputTail } from './output-tail';
 import { createStopWatch, withResolver } from './stop-watch';
@@ -36,7 +42,7 @@ export function createProcessRunner(
 ): AgentRunner {
   async function execute(
     invocation: AgentInvocation,
-    timeoutMs: number,
+    { timeoutMs }: RunOptions,
     signals: readonly AbortSignal[],
   ): Promise<AgentExit> {
     const child = start(spec, invocation);
