@@ -12,6 +12,7 @@ import { mintSessionToken } from '../src/gateway/session-token';
 import { sumCounts } from '../src/loop/drops';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
+import { createBackPressure } from '../src/rollouts/back-pressure';
 import type { BatchManifest } from '../src/rollouts/batch-manifest';
 import {
   runBatch,
@@ -37,6 +38,8 @@ export interface RolloutDeps {
   readonly runnerFor: (agent: string) => AgentRunner;
   /** Rollouts per segment: what a killed worker loses is at most this many, per activity. @default 500 */
   readonly segmentRollouts?: number;
+  /** Before a rollout's second attempt, and the first pause for who pushes back; both double. @default 500 */
+  readonly backoffMs?: number;
 }
 
 export interface RolloutActivities {
@@ -50,6 +53,8 @@ const Progress = z.strictObject({
   /** Rollouts finished, for people. */
   done: z.int().min(0),
   of: z.int().min(0),
+  /** Rollouts that wait at the moment: somebody pushes back, or their last attempt failed. For people, too. */
+  waiting: z.int().min(0).default(0),
   /** Rollouts in committed segments: where the next attempt goes on. */
   committed: z.int().min(0),
   /** Segments that this execution's attempts have committed so far, in order. */
@@ -90,6 +95,7 @@ export function createRolloutActivities({
   policies,
   runnerFor,
   segmentRollouts = 500,
+  backoffMs = 500,
 }: RolloutDeps): RolloutActivities {
   return {
     async rollOut(rawInput) {
@@ -118,11 +124,13 @@ export function createRolloutActivities({
       let progress: Progress = resumeDetails(Progress) ?? {
         done: 0,
         of: planned.length,
+        waiting: 0,
         committed: 0,
         segments: [],
       };
       const heartbeat = startHeartbeat(progress);
       const recorder = createBatchRecorder();
+      const pressure = createBackPressure({ most: input.rollouts.concurrency, baseMs: backoffMs });
       const signingKey = randomBytes(32); // this batch's keys open this batch's gateway and nothing else
       let server: ServedGateway | null = null;
       const attempt = `s${input.shard}-${attemptName(randomBytes(4).toString('hex'))}`;
@@ -143,6 +151,8 @@ export function createRolloutActivities({
         for (let from = progress.committed; from < planned.length; from = progress.committed) {
           const chunk = planned.slice(from, from + segmentRollouts);
           let done = from;
+          let waiting = 0;
+          const show = (): void => heartbeat.set({ ...progress, done, waiting });
           const finished = await runBatch(
             {
               run: input.run,
@@ -155,6 +165,7 @@ export function createRolloutActivities({
               runner,
               recorder,
               baseUrl,
+              pressure,
               mintKey: (session, { selected, member }) =>
                 mintSessionToken(signingKey, {
                   session,
@@ -175,10 +186,15 @@ export function createRolloutActivities({
               concurrency: input.rollouts.concurrency,
               timeoutMs,
               attempts: input.rollouts.attempts,
+              retryDelayMs: backoffMs,
               signal,
               onFinished: () => {
                 done += 1;
-                heartbeat.set({ ...progress, done });
+                show();
+              },
+              onWaiting: (isWaiting) => {
+                waiting += isWaiting ? 1 : -1;
+                show();
               },
             },
           );
@@ -192,6 +208,7 @@ export function createRolloutActivities({
           progress = {
             done: from + chunk.length,
             of: planned.length,
+            waiting: 0,
             committed: from + chunk.length,
             segments: [...progress.segments, { ref, ...tally(finished) }],
           };

@@ -1,9 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BatchRecorder, SessionRecording } from '../gateway/batch-recorder';
 import type { AgentExit, AgentInvocation, AgentRunner } from '../ports/agent-runner';
 import type { AttemptOutcome } from '../schemas/outcome';
 import type { SegmentLine, Trajectory } from '../schemas/trajectory';
-import { classifyAttempt } from '../scoring/classify';
+import { classifyAttempt, isPushedBack } from '../scoring/classify';
 import { sha256Hex } from '../storage/digest';
+import type { BackPressure } from './back-pressure';
 import type { SelectedTask } from './select-tasks';
 
 /** One task attempted once per member; a group shares its task. */
@@ -26,6 +28,8 @@ export interface BatchDeps {
   readonly baseUrl: string;
   /** A key for one session; its draws are keyed by the task, never by the session's name. */
   readonly mintKey: (session: string, rollout: PlannedRollout) => string;
+  /** What the models' upstream and the agents' services take at the moment, as this batch has found. */
+  readonly pressure: BackPressure;
 }
 
 export interface BatchOptions {
@@ -33,9 +37,16 @@ export interface BatchOptions {
   readonly timeoutMs: number;
   /** Executions of a rollout that infrastructure failed, the first included. */
   readonly attempts: number;
+  /** Before the second attempt of a rollout, where nobody pushed back; doubles with each. */
+  readonly retryDelayMs: number;
   readonly signal: AbortSignal;
   readonly onFinished: () => void;
+  /** Told whenever a rollout begins or ceases to wait: for its turn, for a service, for its next attempt. */
+  readonly onWaiting: (isWaiting: boolean) => void;
 }
+
+/** The longest wait for a next attempt that nobody asked for. */
+const MAX_RETRY_DELAY_MS = 30_000;
 
 export interface FinishedRollout {
   readonly trajectory: Trajectory;
@@ -43,13 +54,18 @@ export interface FinishedRollout {
 }
 
 /** The same for every attempt of a rollout, so that tools which act on the world can act once. */
-function rolloutName({ run, iteration }: BatchPlace, { selected, member }: PlannedRollout): string {
+export function rolloutName(
+  { run, iteration }: BatchPlace,
+  { selected, member }: PlannedRollout,
+): string {
   return `rollout-${sha256Hex(JSON.stringify([run, iteration, selected.task.id, member])).slice(0, 32)}`;
 }
 
 /**
  * Runs rollouts, at most `concurrency` at once, and returns them in the order planned. A rollout that infrastructure
  * failed is tried again in a fresh session; what is left after the last attempt keeps its reason and is never scored.
+ * While the upstream or the agent's service pushes back, fewer run at once and each waits its turn, so that an outage costs
+ * the batch time and not its attempts.
  *
  * @throws the signal's reason when it is aborted; agents that still run are stopped first.
  */
@@ -91,6 +107,7 @@ async function runRollout(
   const name = rolloutName(place, rollout);
   for (let attempt = 1; ; attempt += 1) {
     const session = `${name}-${attempt}`;
+    const turn = await deps.pressure.enter(options.signal, options.onWaiting);
     deps.recorder.open(session);
     const invocation: AgentInvocation = {
       baseUrl: deps.baseUrl,
@@ -99,14 +116,24 @@ async function runRollout(
       input: rollout.selected.task.input,
       idempotencyKey: name,
     };
-    const exit: AgentExit = await deps.runner.run(invocation, {
-      timeoutMs: options.timeoutMs,
-      signal: options.signal,
-    });
+    let exit: AgentExit;
+    try {
+      exit = await deps.runner.run(invocation, options);
+    } catch (error) {
+      turn.leave();
+      throw error;
+    }
     const recording = deps.recorder.take(session);
-    options.signal.throwIfAborted();
     const outcome: AttemptOutcome = classifyAttempt(exit, recording);
-    if (outcome.kind === 'infraFailed' && attempt < options.attempts) continue;
+    const pushedBack = isPushedBack(outcome, recording);
+    if (pushedBack) turn.pushedBack();
+    else turn.served();
+    turn.leave();
+    options.signal.throwIfAborted();
+    if (outcome.kind === 'infraFailed' && attempt < options.attempts) {
+      if (!pushedBack) await waitForRetry(attempt, options);
+      continue;
+    }
     return {
       recording,
       trajectory: {
@@ -119,6 +146,23 @@ async function runRollout(
         decisions: [...recording.decisions],
       },
     };
+  }
+}
+
+/** What ended one attempt often ends the next, too, unless it is given a moment. */
+async function waitForRetry(
+  attempt: number,
+  { retryDelayMs, signal, onWaiting }: BatchOptions,
+): Promise<void> {
+  onWaiting(true);
+  try {
+    const waitMs = Math.min(retryDelayMs * 2 ** (attempt - 1), MAX_RETRY_DELAY_MS);
+    await delay(waitMs, undefined, { signal });
+  } catch (error) {
+    signal.throwIfAborted(); // with the batch's reason, not the timer's
+    throw error;
+  } finally {
+    onWaiting(false);
   }
 }
 

@@ -124,6 +124,7 @@ export async function openDesk({
       policies,
       runnerFor: () => runner,
       segmentRollouts,
+      backoffMs: 1, // failures are many here, and nobody needs the time
     }),
     score: createScoreActivities({ store, datasets, scorers, now }),
     rollOutInput: (rest = {}) =>

@@ -390,8 +390,10 @@ describe('a service that takes its time', () => {
     try {
       let answer: () => void = () => undefined;
       let create: typeof createHttpRunner = createHttpRunner;
-      await jest.isolateModulesAsync(async () => {
-        create = (await import('../../src/adapters/agents/http-runner')).createHttpRunner;
+      jest.isolateModules(() => {
+        create = jest.requireActual<{ createHttpRunner: typeof createHttpRunner }>(
+          '../../src/adapters/agents/http-runner',
+        ).createHttpRunner;
       });
       const service = await startAgentService((_, response) => {
         answer = () => finish(response);
