@@ -14,6 +14,7 @@ import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
 import { createBackPressure } from '../src/rollouts/back-pressure';
 import type { BatchManifest } from '../src/rollouts/batch-manifest';
+import { agentBaseUrl, LOOPBACK, type GatewayAddress } from '../src/rollouts/gateway-address';
 import {
   runBatch,
   segmentLines,
@@ -38,6 +39,8 @@ export interface RolloutDeps {
   readonly runnerFor: (agent: string) => AgentRunner;
   /** Rollouts per segment: what a killed worker loses is at most this many, per activity. @default 500 */
   readonly segmentRollouts?: number;
+  /** Where agents reach this worker. @default on loopback: agents of the same machine only */
+  readonly address?: GatewayAddress;
   /** Before a rollout's second attempt, and the first pause for who pushes back; both double. @default 500 */
   readonly backoffMs?: number;
 }
@@ -95,6 +98,7 @@ export function createRolloutActivities({
   policies,
   runnerFor,
   segmentRollouts = 500,
+  address = LOOPBACK,
   backoffMs = 500,
 }: RolloutDeps): RolloutActivities {
   return {
@@ -146,8 +150,9 @@ export function createRolloutActivities({
             apiKeys: null,
             rewards: null,
           }),
+          { host: address.host },
         );
-        const baseUrl = `${server.url}/v1`;
+        const baseUrl = agentBaseUrl(address, server);
         for (let from = progress.committed; from < planned.length; from = progress.committed) {
           const chunk = planned.slice(from, from + segmentRollouts);
           let done = from;

@@ -15,6 +15,7 @@ import { createPolicyServer } from '../src/policies/choice/policy-server';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
 import type { Project } from '../src/project';
+import { unreachableFor } from '../src/rollouts/gateway-address';
 import type { ObjectStore } from '../src/storage/object-store';
 import type { Environment } from './env';
 import { loadProject } from './load-project';
@@ -55,6 +56,13 @@ export async function compose(
   const trainer = createThreadTrainer({ intraOpThreads: env.threads });
   const now = Date.now;
 
+  const cutOff = unreachableFor(env.rolloutGateway, project.agents);
+  if (env.roles.includes('rollout') && cutOff.length > 0) {
+    console.warn(
+      `the agents ${cutOff.join(', ')} are services elsewhere, and the gateways that their rollouts call listen on ${env.rolloutGateway.host}, for this machine only: set RATCHET_ROLLOUT_HOST and RATCHET_ROLLOUT_URL`,
+    );
+  }
+
   const runners = new Map<string, AgentRunner>();
   const runnerFor = (agent: string): AgentRunner => {
     const existing = runners.get(agent);
@@ -79,7 +87,10 @@ export async function compose(
       ...createPromoteActivities({ store, now, hasSearchAttributes }),
     }),
     rollout: withFailureMap({
-      ...createRolloutActivities({ store, datasets, policies, runnerFor }),
+      ...createRolloutActivities({
+        ...{ store, datasets, policies, runnerFor },
+        address: env.rolloutGateway,
+      }),
       ...createScoreActivities({ store, datasets, scorers: project.scorers, now }),
     }),
     gpu: withFailureMap(

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { InvalidInputError } from '../src/errors';
 import { DEFAULT_TASK_QUEUE } from '../src/loop/task-queues';
+import { checkGatewayAddress, type GatewayAddress } from '../src/rollouts/gateway-address';
 import { packageRoot } from '../src/adapters/dist-path';
 
 /** What a worker process may be asked to do. */
@@ -66,6 +67,18 @@ const Variables = z.object({
     .pipe(z.number().max(65_535))
     .default(8787)
     .describe('Its port; 0 picks one.'),
+  RATCHET_ROLLOUT_HOST: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address that the gateways of rollout batches listen on.'),
+  RATCHET_ROLLOUT_URL: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'How agents reach this worker, http://<host> without a port; the host above when unset.',
+    ),
 });
 
 export interface Environment {
@@ -77,6 +90,7 @@ export interface Environment {
   readonly threads: number;
   readonly stateEvery: number;
   readonly gateway: { readonly host: string; readonly port: number };
+  readonly rolloutGateway: GatewayAddress;
 }
 
 /** @throws {InvalidInputError} naming the variable. */
@@ -99,6 +113,10 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
     threads: env.RATCHET_THREADS,
     stateEvery: env.RATCHET_STATE_EVERY,
     gateway: { host: env.RATCHET_GATEWAY_HOST, port: env.RATCHET_GATEWAY_PORT },
+    rolloutGateway: checkGatewayAddress({
+      host: env.RATCHET_ROLLOUT_HOST,
+      url: env.RATCHET_ROLLOUT_URL ?? null,
+    }),
   };
 }
 

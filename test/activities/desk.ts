@@ -7,6 +7,7 @@ import { createModuleRunner } from '../../src/adapters/agents/module-runner';
 import { createDatasetReader, type DatasetReader } from '../../src/datasets/dataset-reader';
 import { registerDataset } from '../../src/datasets/register-dataset';
 import type { AgentInvocation, ModuleAgent } from '../../src/ports/agent-runner';
+import { type GatewayAddress, LOOPBACK } from '../../src/rollouts/gateway-address';
 import { readSegments } from '../../src/rollouts/segment-reader';
 import { ChoiceConfig } from '../../src/schemas/choice-config';
 import type { Digest } from '../../src/schemas/ids';
@@ -94,6 +95,7 @@ export interface DeskOptions {
   readonly runAgent?: ModuleAgent;
   readonly scorers?: readonly Scorer[];
   readonly segmentRollouts?: number;
+  readonly address?: GatewayAddress;
 }
 
 export async function openDesk({
@@ -101,6 +103,7 @@ export async function openDesk({
   runAgent = agent,
   scorers = [resolved],
   segmentRollouts = 500,
+  address = LOOPBACK,
 }: DeskOptions = {}): Promise<Desk> {
   const store = createMemoryObjectStore();
   const datasets = createDatasetReader(store);
@@ -124,6 +127,7 @@ export async function openDesk({
       policies,
       runnerFor: () => runner,
       segmentRollouts,
+      address,
       backoffMs: 1, // failures are many here, and nobody needs the time
     }),
     score: createScoreActivities({ store, datasets, scorers, now }),

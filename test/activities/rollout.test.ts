@@ -110,6 +110,14 @@ describe('a rollout batch', () => {
     );
   });
 
+  it('tells agents elsewhere the address that they reach the worker by', async () => {
+    const desk = await openDesk({ address: { host: '0.0.0.0', url: 'http://localhost' } });
+    const { outcomes } = await rollOut(desk);
+    expect(outcomes).toEqual({ completed: 20 });
+    for (const { baseUrl } of desk.invocations)
+      expect(baseUrl).toMatch(/^http:\/\/localhost:\d+\/v1$/);
+  });
+
   it('tells the occurrences of a task apart where it is longer than the split', async () => {
     const desk = await openDesk();
     const selection = { split: 'train', order: 'shuffled', from: 10, count: 45 } as const;

@@ -13,6 +13,7 @@ describe('the environment of a process', () => {
       threads: 2,
       stateEvery: 500,
       gateway: { host: '127.0.0.1', port: 8787 },
+      rolloutGateway: { host: '127.0.0.1', url: null },
     });
   });
 
@@ -27,12 +28,15 @@ describe('the environment of a process', () => {
       RATCHET_STATE_EVERY: '10',
       RATCHET_GATEWAY_HOST: '0.0.0.0',
       RATCHET_GATEWAY_PORT: '0',
+      RATCHET_ROLLOUT_HOST: '0.0.0.0',
+      RATCHET_ROLLOUT_URL: 'http://rollout-1/',
       PATH: '/usr/bin',
     });
     expect(env).toEqual({
       ...{ home: '/var/ratchet', storeRoot: '/mnt/store', projectModule: './mine' },
       ...{ taskQueue: 'second', roles: ['gpu', 'rollout'], threads: 8, stateEvery: 10 },
       gateway: { host: '0.0.0.0', port: 0 },
+      rolloutGateway: { host: '0.0.0.0', url: 'http://rollout-1' },
     });
   });
 
@@ -53,6 +57,11 @@ describe('the environment of a process', () => {
     ['RATCHET_GATEWAY_PORT', '65536'],
     ['RATCHET_GATEWAY_PORT', '-1'],
     ['RATCHET_GATEWAY_PORT', ''], // would pick a port by chance
+    ['RATCHET_ROLLOUT_HOST', ''],
+    ['RATCHET_ROLLOUT_HOST', '0.0.0.0'], // where to listen, but not what to tell agents
+    ['RATCHET_ROLLOUT_URL', 'rollout-1'],
+    ['RATCHET_ROLLOUT_URL', 'http://rollout-1:8080'], // each batch has a port of its own
+    ['RATCHET_ROLLOUT_URL', 'http://rollout-1/ratchet'],
   ])('names %s when it is %j', (variable, value) => {
     const read = (): unknown => readEnvironment({ [variable]: value });
     expect(read).toThrow(InvalidInputError);
