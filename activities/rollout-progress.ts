@@ -21,6 +21,8 @@ export const RolloutProgress = z.strictObject({
   /** Rollouts finished, for people. */
   done: z.int().min(0),
   of: z.int().min(0),
+  /** Rollouts that wait at the moment: somebody pushes back, or their last attempt failed. For people, too. */
+  waiting: z.int().min(0).default(0),
   /** Rollouts in committed segments: where the next attempt goes on. */
   committed: z.int().min(0),
   /** A BatchManifest of the segments before `segments`; null while there are none. */
@@ -40,7 +42,7 @@ export interface CommittedSegments {
 /** Before the first segment. */
 export function noSegments(checkpoint: string, of: number): CommittedSegments {
   return {
-    progress: { done: 0, of, committed: 0, earlier: null, segments: [] },
+    progress: { done: 0, of, waiting: 0, committed: 0, earlier: null, segments: [] },
     manifest: {
       ...{ formatVersion: 1, checkpoint, segments: [], rollouts: 0 },
       ...{ outcomes: {}, drops: {} },

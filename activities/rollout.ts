@@ -11,6 +11,8 @@ import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
 import { noHandOver, type HandOver } from '../src/ports/hand-over';
 import { noMeter, type Meter } from '../src/ports/meter';
+import { createBackPressure } from '../src/rollouts/back-pressure';
+import { agentBaseUrl, LOOPBACK, type GatewayAddress } from '../src/rollouts/gateway-address';
 import {
   runBatch,
   segmentLines,
@@ -46,6 +48,10 @@ export interface RolloutDeps {
   readonly handOver?: HandOver;
   /** @default none */
   readonly meter?: Meter;
+  /** Where agents reach this worker. @default on loopback: agents of the same machine only */
+  readonly address?: GatewayAddress;
+  /** Before a rollout's second attempt, and the first pause for who pushes back; both double. @default 500 */
+  readonly backoffMs?: number;
 }
 
 export interface RolloutActivities {
@@ -95,6 +101,8 @@ export function createRolloutActivities({
   segmentRollouts = 500,
   handOver = noHandOver(),
   meter = noMeter,
+  address = LOOPBACK,
+  backoffMs = 500,
 }: RolloutDeps): RolloutActivities {
   return {
     async rollOut(rawInput) {
@@ -124,6 +132,7 @@ export function createRolloutActivities({
         resumed ?? noSegments(input.checkpoint, planned.length).progress,
       );
       const recorder = createBatchRecorder();
+      const pressure = createBackPressure({ most: input.rollouts.concurrency, baseMs: backoffMs });
       const signingKey = randomBytes(32); // this batch's keys open this batch's gateway and nothing else
       let server: ServedGateway | null = null;
       const attempt = `s${input.shard}-${attemptName(randomBytes(4).toString('hex'))}`;
@@ -143,9 +152,12 @@ export function createRolloutActivities({
             apiKeys: null,
             rewards: null,
           }),
+          { host: address.host },
         );
         let from = committed.progress.committed;
         let done = from;
+        let waiting = 0;
+        const show = (): void => heartbeat.set({ ...committed.progress, done, waiting });
         let segment: FinishedRollout[] = [];
         const rollouts = runBatch(
           {
@@ -158,7 +170,8 @@ export function createRolloutActivities({
           {
             runner,
             recorder,
-            baseUrl: `${server.url}/v1`,
+            baseUrl: agentBaseUrl(address, server),
+            pressure,
             mintKey: (session, { selected, member }) =>
               mintSessionToken(signingKey, {
                 session,
@@ -179,6 +192,7 @@ export function createRolloutActivities({
             concurrency: input.rollouts.concurrency,
             timeoutMs,
             attempts: input.rollouts.attempts,
+            retryDelayMs: backoffMs,
             // Agents go on while a segment is written.
             ahead: Math.max(segmentRollouts, input.rollouts.concurrency),
             signal,
@@ -186,7 +200,11 @@ export function createRolloutActivities({
             onFinished: (durationMs) => {
               done += 1;
               meter.observe('rolloutSeconds', durationMs / 1000, {});
-              heartbeat.set({ ...committed.progress, done });
+              show();
+            },
+            onWaiting: (isWaiting) => {
+              waiting += isWaiting ? 1 : -1;
+              show();
             },
           },
         );
@@ -198,7 +216,7 @@ export function createRolloutActivities({
             keyOf(`upto-${upTo}`),
           );
           measure(meter, ref, tallied);
-          heartbeat.set({ ...committed.progress, done });
+          show();
           from = upTo;
           segment = [];
         };

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { InvalidInputError } from '../src/errors';
 import { Duration, durationMs } from '../src/schemas/duration';
 import { DEFAULT_TASK_QUEUE } from '../src/loop/task-queues';
+import { checkGatewayAddress, type GatewayAddress } from '../src/rollouts/gateway-address';
 import { packageRoot } from '../src/adapters/dist-path';
 
 /** What a worker process may be asked to do. */
@@ -138,6 +139,18 @@ const Variables = z.object({
   RATCHET_HEALTH_FILE: optional(z.string()).describe(
     'File in which a worker says every few seconds how it is, for `ratchet health`. Off when unset.',
   ),
+  RATCHET_ROLLOUT_HOST: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address that the gateways of rollout batches listen on.'),
+  RATCHET_ROLLOUT_URL: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'How agents reach this worker, http://<host> without a port; the host above when unset.',
+    ),
 });
 
 /** Where the objects are. Credentials are in none of our settings: the S3 SDK finds them. */
@@ -173,6 +186,7 @@ export interface Environment {
   readonly metrics: string | null;
   readonly log: LogSettings;
   readonly healthFile: string | null;
+  readonly rolloutGateway: GatewayAddress;
 }
 
 /** @throws {InvalidInputError} naming the variable. */
@@ -202,6 +216,10 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
     metrics: env.RATCHET_METRICS ?? null,
     log: { format: env.RATCHET_LOG, level: env.RATCHET_LOG_LEVEL },
     healthFile: env.RATCHET_HEALTH_FILE ?? null,
+    rolloutGateway: checkGatewayAddress({
+      host: env.RATCHET_ROLLOUT_HOST,
+      url: env.RATCHET_ROLLOUT_URL ?? null,
+    }),
   };
 }
 

@@ -36,10 +36,10 @@ export interface Recorder {
   /** Left out by the recorder of a rollout batch: a batch whose process dies is rolled out again as a whole. */
   readonly intents?: IntentLog;
   /**
-   * A rollout's call has come in; the returned function says that it was answered, one way or the other. A call between
-   * the two when its agent ran out of time is the upstream's delay, not the policy's.
+   * A rollout's call has come in; the returned function says that it was answered, and whether with an answer or with an
+   * error. A call between the two when its agent ran out of time is the upstream's delay, not the policy's.
    */
-  begin(session: string): () => void;
+  begin(session: string): (isAnswer: boolean) => void;
   /** Resolves once the decision is as durable as this recorder promises; only then is the agent answered. */
   record(call: RecordedCall): Promise<void>;
   recordFailure(failure: RecordedFailure): void;

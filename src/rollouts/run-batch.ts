@@ -1,12 +1,14 @@
 import { setMaxListeners } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { InvalidInputError } from '../errors';
 import type { BatchRecorder, SessionRecording } from '../gateway/batch-recorder';
 import type { AgentExit, AgentInvocation, AgentRunner } from '../ports/agent-runner';
 import type { HandOver } from '../ports/hand-over';
 import type { AttemptOutcome } from '../schemas/outcome';
 import type { SegmentLine, Trajectory } from '../schemas/trajectory';
-import { classifyAttempt } from '../scoring/classify';
+import { classifyAttempt, isPushedBack } from '../scoring/classify';
 import { sha256Hex } from '../storage/digest';
+import type { BackPressure } from './back-pressure';
 import type { SelectedTask } from './select-tasks';
 
 /** One task attempted once per member; a group shares its task. */
@@ -29,6 +31,8 @@ export interface BatchDeps {
   readonly baseUrl: string;
   /** A key for one session; its draws are keyed by the task, never by the session's name. */
   readonly mintKey: (session: string, rollout: PlannedRollout) => string;
+  /** What the models' upstream and the agents' services take at the moment, as this batch has found. */
+  readonly pressure: BackPressure;
 }
 
 export interface BatchOptions {
@@ -38,12 +42,19 @@ export interface BatchOptions {
   readonly attempts: number;
   /** Rollouts that may be begun beyond those that were handed out. */
   readonly ahead: number;
+  /** Before the second attempt of a rollout, where nobody pushed back; doubles with each. */
+  readonly retryDelayMs: number;
   readonly signal: AbortSignal;
   /** Once begun, no rollout or attempt is begun; when it is due, agents that still run are stopped. */
   readonly handOver?: HandOver;
   /** Told of every rollout that finished, and how long it took with all its attempts; those before it may still run. */
   readonly onFinished: (durationMs: number) => void;
+  /** Told whenever a rollout begins or ceases to wait: for its turn, for a service, for its next attempt. */
+  readonly onWaiting: (isWaiting: boolean) => void;
 }
+
+/** The longest wait for a next attempt that nobody asked for. */
+const MAX_RETRY_DELAY_MS = 30_000;
 
 export interface FinishedRollout {
   readonly trajectory: Trajectory;
@@ -51,13 +62,18 @@ export interface FinishedRollout {
 }
 
 /** The same for every attempt of a rollout, so that tools which act on the world can act once. */
-function rolloutName({ run, iteration }: BatchPlace, { selected, member }: PlannedRollout): string {
+export function rolloutName(
+  { run, iteration }: BatchPlace,
+  { selected, member }: PlannedRollout,
+): string {
   return `rollout-${sha256Hex(JSON.stringify([run, iteration, selected.task.id, member])).slice(0, 32)}`;
 }
 
 /**
  * Runs rollouts, at most `concurrency` at once, and hands them out in the order planned. A rollout that infrastructure
  * failed is tried again in a fresh session; what is left after the last attempt keeps its reason and is never scored.
+ * While the upstream or the agent's service pushes back, fewer run at once and each waits its turn, so that an outage costs
+ * the batch time and not its attempts.
  *
  * Agents go on while the caller is busy with what it took, at most `ahead` rollouts further: what is held in memory does
  * not grow with the batch, and one slow agent does not make the others wait. A batch that is handed over ends early, with
@@ -75,7 +91,8 @@ export async function* runBatch(
   const { handOver } = options;
   const signal = AbortSignal.any([options.signal, over.signal]);
   const stop = handOver === undefined ? signal : AbortSignal.any([signal, handOver.due]);
-  setMaxListeners(0, stop); // every agent that runs listens for its end
+  const leave = handOver === undefined ? signal : AbortSignal.any([signal, handOver.begun]);
+  setMaxListeners(0, stop, leave); // every agent that runs listens for its end
   const running = new Set<Promise<void>>();
   const finished = new Map<number, FinishedRollout>(); // by place in the order planned; not handed out yet
   let begun = 0;
@@ -88,7 +105,7 @@ export async function* runBatch(
       signal.throwIfAborted();
       const startedAt = performance.now();
       const rollout = rollouts[index] as PlannedRollout;
-      const one = await runRollout(place, rollout, deps, { ...options, signal, stop });
+      const one = await runRollout(place, rollout, deps, { ...options, signal, stop, leave });
       if (one === null) return;
       finished.set(index, one);
       options.onFinished(performance.now() - startedAt);
@@ -130,16 +147,27 @@ export async function* runBatch(
   if (failure !== null) throw failure.reason;
 }
 
+interface AttemptOptions extends BatchOptions {
+  /** Ends agents that run. */
+  readonly stop: AbortSignal;
+  /** Ends waiting for a turn or for the next attempt. */
+  readonly leave: AbortSignal;
+}
+
 /** @returns null if it is left to whoever takes the batch over. */
 async function runRollout(
   place: BatchPlace,
   rollout: PlannedRollout,
   deps: BatchDeps,
-  options: BatchOptions & { readonly stop: AbortSignal },
+  options: AttemptOptions,
 ): Promise<FinishedRollout | null> {
   const name = rolloutName(place, rollout);
   for (let attempt = 1; ; attempt += 1) {
     const session = `${name}-${attempt}`;
+    const turn = await unlessHandedOver(options, () =>
+      deps.pressure.enter(options.leave, options.onWaiting),
+    );
+    if (turn === null) return null;
     deps.recorder.open(session);
     const invocation: AgentInvocation = {
       baseUrl: deps.baseUrl,
@@ -148,16 +176,27 @@ async function runRollout(
       input: rollout.selected.task.input,
       idempotencyKey: name,
     };
-    const exit: AgentExit = await deps.runner.run(invocation, {
-      timeoutMs: options.timeoutMs,
-      signal: options.stop,
-    });
+    let exit: AgentExit;
+    try {
+      exit = await deps.runner.run(invocation, {
+        timeoutMs: options.timeoutMs,
+        signal: options.stop,
+        onWaiting: options.onWaiting,
+      });
+    } catch (error) {
+      turn.leave();
+      throw error;
+    }
     const recording = deps.recorder.take(session);
+    const outcome: AttemptOutcome = classifyAttempt(exit, recording);
+    const pushedBack = isPushedBack(outcome, recording);
+    if (pushedBack) turn.pushedBack();
+    else turn.served();
+    turn.leave();
     options.signal.throwIfAborted();
     if (exit.kind === 'cancelled' && options.stop.aborted) return null;
-    const outcome: AttemptOutcome = classifyAttempt(exit, recording);
     if (outcome.kind === 'infraFailed' && attempt < options.attempts) {
-      if (options.handOver?.begun.aborted === true) return null;
+      if (!pushedBack && (await waitForRetry(attempt, options)) === null) return null;
       continue;
     }
     return {
@@ -172,6 +211,32 @@ async function runRollout(
         decisions: [...recording.decisions],
       },
     };
+  }
+}
+
+/** What ended one attempt often ends the next, too, unless it is given a moment. @returns null if the batch is handed over meanwhile. */
+async function waitForRetry(attempt: number, options: AttemptOptions): Promise<true | null> {
+  const { retryDelayMs, leave, onWaiting } = options;
+  onWaiting(true);
+  try {
+    const waitMs = Math.min(retryDelayMs * 2 ** (attempt - 1), MAX_RETRY_DELAY_MS);
+    return await unlessHandedOver(options, () => delay(waitMs, true, { signal: leave }));
+  } finally {
+    onWaiting(false);
+  }
+}
+
+/** @throws the batch's own reason, if that is why the wait ended. */
+async function unlessHandedOver<T>(
+  { signal, leave }: AttemptOptions,
+  wait: () => Promise<T>,
+): Promise<T | null> {
+  try {
+    return await wait();
+  } catch (error) {
+    signal.throwIfAborted();
+    if (leave.aborted) return null;
+    throw error;
   }
 }
 

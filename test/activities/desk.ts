@@ -8,6 +8,7 @@ import { createDatasetReader, type DatasetReader } from '../../src/datasets/data
 import { registerDataset } from '../../src/datasets/register-dataset';
 import type { AgentInvocation, ModuleAgent } from '../../src/ports/agent-runner';
 import { noHandOver, type HandOver } from '../../src/ports/hand-over';
+import { type GatewayAddress, LOOPBACK } from '../../src/rollouts/gateway-address';
 import { readSegments } from '../../src/rollouts/segment-reader';
 import { ChoiceConfig } from '../../src/schemas/choice-config';
 import type { Digest } from '../../src/schemas/ids';
@@ -98,6 +99,7 @@ export interface DeskOptions {
   readonly scorers?: readonly Scorer[];
   readonly segmentRollouts?: number;
   readonly handOver?: HandOver;
+  readonly address?: GatewayAddress;
 }
 
 export async function openDesk({
@@ -106,6 +108,7 @@ export async function openDesk({
   scorers = [resolved],
   segmentRollouts = 500,
   handOver = noHandOver(),
+  address = LOOPBACK,
 }: DeskOptions = {}): Promise<Desk> {
   const store = createMemoryObjectStore();
   const datasets = createDatasetReader(store);
@@ -123,7 +126,8 @@ export async function openDesk({
   const now = (): number => Date.parse('2026-11-24T08:00:00.000Z');
   const rolloutOn = (on: ObjectStore, from: DatasetReader): RolloutActivities =>
     createRolloutActivities({
-      ...{ store: on, datasets: from, policies, segmentRollouts, handOver },
+      ...{ store: on, datasets: from, policies, segmentRollouts, handOver, address },
+      backoffMs: 1, // failures are many here, and nobody needs the time
       runnerFor: () => runner,
     });
   return {

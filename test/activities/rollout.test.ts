@@ -111,6 +111,14 @@ describe('a rollout batch', () => {
     );
   });
 
+  it('tells agents elsewhere the address that they reach the worker by', async () => {
+    const desk = await openDesk({ address: { host: '0.0.0.0', url: 'http://localhost' } });
+    const { outcomes } = await rollOut(desk);
+    expect(outcomes).toEqual({ completed: 20 });
+    for (const { baseUrl } of desk.invocations)
+      expect(baseUrl).toMatch(/^http:\/\/localhost:\d+\/v1$/);
+  });
+
   it('tells the occurrences of a task apart where it is longer than the split', async () => {
     const desk = await openDesk();
     const selection = { split: 'train', order: 'shuffled', from: 10, count: 45 } as const;
@@ -161,6 +169,22 @@ describe('failures in a rollout batch', () => {
     expect(outcomes).toEqual({ completed: 20 });
     const attempts = (await trajectoriesOf(desk.store, batch)).map(({ attempt }) => attempt);
     expect(attempts.filter((attempt) => attempt === 2)).toHaveLength(1);
+  });
+
+  it('of an upstream that is busy for a while cost no rollout, and show in the heartbeat', async () => {
+    const desk = await openDesk();
+    const environment = activityEnvironment();
+    const beats: { done: number; waiting: number }[] = [];
+    environment.on('heartbeat', (beat: (typeof beats)[number]) => beats.push(beat));
+    desk.policies.failWith = new TransientError('busy');
+    setTimeout(() => (desk.policies.failWith = null), 1_300); // a beat each second
+    const input = desk.rollOutInput({
+      rollouts: { shards: 1, timeout: '5s', concurrency: 20, attempts: 5 },
+    });
+    const result = await environment.run(() => desk.rollout.rollOut(input));
+    expect(result).toMatchObject({ outcomes: { completed: 20 }, drops: {} });
+    expect(beats.some(({ done, waiting }) => done === 0 && waiting >= 18)).toBe(true);
+    expect(beats.at(-1)).toMatchObject({ done: 20, waiting: 0 });
   });
 
   it('of an agent that never ends are the policy’s, once it was answered every time', async () => {

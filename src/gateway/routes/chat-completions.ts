@@ -40,6 +40,7 @@ export function chatCompletions(deps: ChatCompletionsDeps): Handler<Principal> {
       const { claims } = principal;
       const { session, agent } = claims;
       const answered = deps.recorder.begin(session);
+      let isAnswer = false;
       try {
         const chat = parseChatBody(await readBody(c, deps.bodyLimitBytes), interner);
         const caller = { agent, session, claims };
@@ -48,13 +49,14 @@ export function chatCompletions(deps: ChatCompletionsDeps): Handler<Principal> {
         }
         const call = await callModel(deps, caller, chat);
         if (call.recorded !== null) await deps.recorder.record(call.recorded);
+        isAnswer = true;
         return completion(call);
       } catch (error) {
         const { status } = toErrorAnswer(error, requestId);
         deps.recorder.recordFailure({ session, agent, status, detail: describeError(error) });
         throw error;
       } finally {
-        answered();
+        answered(isAnswer);
       }
     }
     const chat = parseChatBody(await readBody(c, deps.bodyLimitBytes), interner);

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createBatchRecorder } from '../../../src/gateway/batch-recorder';
 import type { AgentExit, AgentInvocation, AgentRunner } from '../../../src/ports/agent-runner';
+import { createBackPressure } from '../../../src/rollouts/back-pressure';
 import {
   runBatch,
   type BatchOptions,
@@ -40,14 +41,19 @@ function start(
   return runBatch(
     place,
     rollouts,
-    { runner, recorder, baseUrl: 'http://gateway/v1', mintKey: (session) => session },
+    {
+      ...{ runner, recorder, baseUrl: 'http://gateway/v1', mintKey: (session) => session },
+      pressure: createBackPressure({ most: options.concurrency ?? 4, baseMs: 5 }),
+    },
     {
       concurrency: 4,
       timeoutMs: 1_000,
       attempts: 3,
       ahead: 100,
+      retryDelayMs: 1,
       signal: new AbortController().signal,
       onFinished: () => undefined,
+      onWaiting: () => undefined,
       ...options,
     },
   );
@@ -61,6 +67,7 @@ async function run(...batch: Parameters<typeof start>): Promise<FinishedRollout[
 }
 
 const returned: AgentExit = { kind: 'returned', result: null };
+const unavailable: AgentExit = { kind: 'unavailable', detail: 'nobody there' };
 const crashed: AgentExit = { kind: 'crashed', detail: 'it broke' };
 
 describe('a batch of rollouts', () => {
@@ -195,6 +202,71 @@ describe('a batch whose caller stops early', () => {
       break; // as where a segment cannot be written
     }
     expect({ running, begun }).toEqual({ running: 0, begun: 5 });
+  });
+});
+
+describe('a batch that is pushed back', () => {
+  it('asks less and waits, so that an outage costs time and no rollout', async () => {
+    const backAt = performance.now() + 100;
+    let duringOutage = 0;
+    let running = 0;
+    const atOnce: number[] = [];
+    const agent = async (): Promise<AgentExit> => {
+      atOnce.push(++running);
+      const isBack = performance.now() > backAt;
+      await delay(1);
+      running -= 1;
+      if (!isBack) duringOutage += 1;
+      return isBack ? returned : unavailable;
+    };
+    const finished = await run(some(40), agent, { concurrency: 8 });
+    for (const { trajectory } of finished)
+      expect(trajectory.outcome).toMatchObject({ kind: 'completed' });
+    // 8, 4, 2, 1, 1: what 40 rollouts of 3 attempts each would burn at once is 120.
+    expect(duringOutage).toBeLessThanOrEqual(16);
+    expect(Math.max(...atOnce.slice(8, duringOutage))).toBeLessThanOrEqual(4);
+  });
+
+  it('says how many wait, and counts none of it as progress', async () => {
+    let waiting = 0;
+    let most = 0;
+    let finished = 0;
+    const backAt = performance.now() + 40;
+    await run(some(4), async () => (performance.now() > backAt ? returned : unavailable), {
+      onFinished: () => (finished += 1),
+      onWaiting: (isWaiting) => {
+        waiting += isWaiting ? 1 : -1;
+        most = Math.max(most, waiting);
+        if (performance.now() < backAt) expect(finished).toBe(0);
+      },
+    });
+    expect({ most, waiting, finished }).toEqual({ most: 4, waiting: 0, finished: 4 });
+  });
+
+  it('gives a failed attempt a moment, twice as long each time, and holds up no other rollout', async () => {
+    const at: number[] = [];
+    const others: number[] = [];
+    const agent: Behave = async (invocation) => {
+      (numberOf(invocation) === 0 ? at : others).push(performance.now());
+      return numberOf(invocation) === 0 && at.length < 3 ? crashed : returned;
+    };
+    await run(some(20), agent, { concurrency: 2, retryDelayMs: 40 });
+    const [first = 0, second = 0, third = 0] = at;
+    expect(second - first).toBeGreaterThanOrEqual(39);
+    expect(third - second).toBeGreaterThanOrEqual(79);
+    expect(Math.max(...others)).toBeLessThan(second);
+  });
+
+  it('stops waiting when it is cancelled, with the signal’s reason', async () => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(new Error('the worker shuts down')), 20);
+    const { signal } = controller;
+    const startedAt = performance.now();
+    for (const exit of [unavailable, crashed]) {
+      const batch = run(some(8), async () => exit, { signal, retryDelayMs: 60_000, attempts: 10 });
+      await expect(batch).rejects.toThrow('the worker shuts down');
+    }
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
   });
 });
 

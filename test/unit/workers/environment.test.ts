@@ -14,6 +14,9 @@ describe('the environment of a process', () => {
       stateEvery: 500,
       spool: { root: resolve('.ratchet/spool'), maxBytes: 2 ** 30, maxAgeMs: 30_000 },
       gateway: { host: '127.0.0.1', port: 8787 },
+      rolloutGateway: { host: '127.0.0.1', url: null },
+      ...{ shutdownGraceMs: 20_000, deployment: null, metrics: null, healthFile: null },
+      log: { format: 'text', level: 'info' },
     });
   });
 
@@ -31,6 +34,15 @@ describe('the environment of a process', () => {
       RATCHET_SPOOL_SECONDS: '5',
       RATCHET_GATEWAY_HOST: '0.0.0.0',
       RATCHET_GATEWAY_PORT: '0',
+      RATCHET_ROLLOUT_HOST: '0.0.0.0',
+      RATCHET_ROLLOUT_URL: 'http://rollout-1/',
+      RATCHET_SHUTDOWN_GRACE: '1m',
+      RATCHET_DEPLOYMENT: 'desk',
+      RATCHET_BUILD_ID: '2026-11',
+      RATCHET_METRICS: '127.0.0.1:9464',
+      RATCHET_HEALTH_FILE: '/run/ratchet',
+      RATCHET_LOG: 'json',
+      RATCHET_LOG_LEVEL: 'warn',
       PATH: '/usr/bin',
     });
     expect(env).toEqual({
@@ -39,6 +51,10 @@ describe('the environment of a process', () => {
       ...{ taskQueue: 'second', roles: ['gpu', 'rollout'], threads: 8, stateEvery: 10 },
       spool: { root: '/mnt/spool', maxBytes: 12_345_678_901, maxAgeMs: 5_000 },
       gateway: { host: '0.0.0.0', port: 0 },
+      rolloutGateway: { host: '0.0.0.0', url: 'http://rollout-1' },
+      ...{ shutdownGraceMs: 60_000, metrics: '127.0.0.1:9464', healthFile: '/run/ratchet' },
+      deployment: { name: 'desk', buildId: '2026-11' },
+      log: { format: 'json', level: 'warn' },
     });
   });
 
@@ -87,6 +103,11 @@ describe('the environment of a process', () => {
     ['RATCHET_GATEWAY_PORT', '65536'],
     ['RATCHET_GATEWAY_PORT', '-1'],
     ['RATCHET_GATEWAY_PORT', ''], // would pick a port by chance
+    ['RATCHET_ROLLOUT_HOST', ''],
+    ['RATCHET_ROLLOUT_HOST', '0.0.0.0'], // where to listen, but not what to tell agents
+    ['RATCHET_ROLLOUT_URL', 'rollout-1'],
+    ['RATCHET_ROLLOUT_URL', 'http://rollout-1:8080'], // each batch has a port of its own
+    ['RATCHET_ROLLOUT_URL', 'http://rollout-1/ratchet'],
   ])('names %s when it is %j', (variable, value) => {
     const read = (): unknown => readEnvironment({ [variable]: value });
     expect(read).toThrow(InvalidInputError);
