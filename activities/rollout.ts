@@ -10,6 +10,7 @@ import { mintSessionToken } from '../src/gateway/session-token';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
 import { noHandOver, type HandOver } from '../src/ports/hand-over';
+import { noMeter, type Meter } from '../src/ports/meter';
 import {
   runBatch,
   segmentLines,
@@ -18,6 +19,7 @@ import {
 } from '../src/rollouts/run-batch';
 import { selectTasks } from '../src/rollouts/select-tasks';
 import { durationMs } from '../src/schemas/duration';
+import type { ObjectRef } from '../src/schemas/object-ref';
 import { RollOutInput, type RollOutResult } from '../src/schemas/stages';
 import { runSegmentKey } from '../src/storage/keys';
 import { writeJsonLines } from '../src/storage/json-objects';
@@ -42,6 +44,8 @@ export interface RolloutDeps {
   readonly segmentRollouts?: number;
   /** @default never */
   readonly handOver?: HandOver;
+  /** @default none */
+  readonly meter?: Meter;
 }
 
 export interface RolloutActivities {
@@ -65,6 +69,18 @@ function tally(finished: readonly FinishedRollout[]): Pick<CommittedSegment, 'ou
   return { outcomes, drops };
 }
 
+function measure(
+  meter: Meter,
+  ref: ObjectRef,
+  { outcomes, drops }: ReturnType<typeof tally>,
+): void {
+  meter.add('segments', 1, {});
+  meter.add('segmentBytes', ref.sizeBytes, {});
+  for (const [outcome, count] of Object.entries(outcomes))
+    meter.add('rollouts', count, { outcome });
+  for (const [reason, count] of Object.entries(drops)) meter.add('drops', count, { reason });
+}
+
 /**
  * Runs one shard of a rollout batch. Agents talk to a gateway of this activity's own on loopback, so the batch's
  * trajectories are its own. Segments are written under keys unique to the attempt and named in the heartbeat: an attempt
@@ -78,6 +94,7 @@ export function createRolloutActivities({
   runnerFor,
   segmentRollouts = 500,
   handOver = noHandOver(),
+  meter = noMeter,
 }: RolloutDeps): RolloutActivities {
   return {
     async rollOut(rawInput) {
@@ -166,8 +183,9 @@ export function createRolloutActivities({
             ahead: Math.max(segmentRollouts, input.rollouts.concurrency),
             signal,
             handOver,
-            onFinished: () => {
+            onFinished: (durationMs) => {
               done += 1;
+              meter.observe('rolloutSeconds', durationMs / 1000, {});
               heartbeat.set({ ...committed.progress, done });
             },
           },
@@ -175,9 +193,11 @@ export function createRolloutActivities({
         const commit = async (): Promise<void> => {
           const upTo = from + segment.length;
           const ref = await writeJsonLines(store, keyOf(from), segmentLines(segment));
-          committed = await addSegment(store, committed, { ref, ...tally(segment) }, upTo, () =>
+          const tallied = tally(segment);
+          committed = await addSegment(store, committed, { ref, ...tallied }, upTo, () =>
             keyOf(`upto-${upTo}`),
           );
+          measure(meter, ref, tallied);
           heartbeat.set({ ...committed.progress, done });
           from = upTo;
           segment = [];

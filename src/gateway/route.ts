@@ -67,6 +67,7 @@ export function createRoutes({ authenticate, counters, log }: RouteDeps): Routes
     if (status < 400) counters.answered++;
     else if (status < 500) counters.refused++;
     else counters.failed++;
+    counters.byStatus[status] = (counters.byStatus[status] ?? 0) + 1;
     const text = JSON.stringify(body);
     const sent = { 'content-type': 'application/json', 'x-request-id': requestId, ...headers };
     const outgoing = c.env?.outgoing;

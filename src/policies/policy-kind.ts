@@ -71,6 +71,7 @@ export interface TrainingProgress {
 }
 
 export interface TrainingOptions {
+  /** Told of every optimizer step. */
   readonly onProgress?: (progress: TrainingProgress) => void;
   /** Is handed a state to resume from; training waits for it. A state is only good for the very same job. */
   readonly onState?: (state: Uint8Array) => void | Promise<void>;

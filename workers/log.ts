@@ -1,0 +1,84 @@
+import { DefaultLogger, type LogEntry, type Logger, type LogLevel } from '@temporalio/worker';
+import { describeError } from '../src/errors';
+import type { LogSettings } from './env';
+
+/** A value of a log line. Objects are not logged: nobody knows what is in them. */
+type Scalar = string | number | boolean;
+export type LogFields = Readonly<Record<string, Scalar | undefined>>;
+
+export interface Log {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** For the SDK's Runtime: what workers, activities, workflows and Temporal's core say. */
+  readonly sdk: Logger;
+}
+
+/** How the SDK calls what we call otherwise. */
+const RENAMED: Readonly<Record<string, string>> = {
+  workflowRunId: 'runId',
+  sdkComponent: 'component',
+};
+/** Never logged: keys, and names under which somebody's project might log one. A task token completes an activity. */
+const SECRET = /token|secret|password|authorization|credential|api_?key|cookie/i;
+/** Bodies of requests and prompts end up in error messages; a line that is longer tells no more. */
+const MAX_CHARS = 2_000;
+/** Whatever wrote it, a key does not leave by the log: bearer tokens, our own keys and session tokens, OpenAI's, AWS's. */
+const KEYS = /\b(?:Bearer\s+\S+|(?:rks?|sk|pk)-[A-Za-z0-9._-]{12,}|AKIA[A-Z0-9]{12,})/g;
+
+const clip = (text: string): string =>
+  (text.length <= MAX_CHARS ? text : `${text.slice(0, MAX_CHARS)}…`).replaceAll(KEYS, '[key]');
+
+function toScalar(value: unknown): Scalar | undefined {
+  if (value instanceof Error) return clip(describeError(value));
+  if (typeof value === 'string') return clip(value);
+  if (typeof value === 'number' || typeof value === 'boolean') return value;
+  if (typeof value === 'bigint') return Number(value);
+  return undefined;
+}
+
+/** The fields of a line as they may be written. */
+export function loggable(meta: Readonly<Record<string, unknown>>): LogFields {
+  const fields: Record<string, Scalar | undefined> = {};
+  for (const [name, value] of Object.entries(meta)) {
+    if (SECRET.test(name)) continue;
+    fields[RENAMED[name] ?? name] = toScalar(value);
+  }
+  return fields;
+}
+
+/**
+ * One writer for everything that a process says: one object per line on stderr, or lines for people. stdout is for the
+ * results of commands.
+ *
+ * @param base fields of every line, e.g. the process's role.
+ */
+export function createLog(
+  { format, level }: LogSettings,
+  base: LogFields,
+  write: (line: string) => void = (line) => void process.stderr.write(`${line}\n`),
+): Log {
+  const emit = ({ level: at, message, timestampNanos, meta }: LogEntry): void => {
+    const time = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
+    const fields = { ...base, ...loggable(meta ?? {}) };
+    if (format === 'json') {
+      write(JSON.stringify({ time, level: at.toLowerCase(), message: clip(message), ...fields }));
+      return;
+    }
+    const shown = Object.entries(fields).filter(([, value]) => value !== undefined);
+    write(
+      [time, at, clip(message), ...shown.map(([name, value]) => `${name}=${String(value)}`)].join(
+        ' ',
+      ),
+    );
+  };
+  const sdk = new DefaultLogger(level.toUpperCase() as LogLevel, emit);
+  return {
+    debug: (message, fields) => sdk.debug(message, fields),
+    info: (message, fields) => sdk.info(message, fields),
+    warn: (message, fields) => sdk.warn(message, fields),
+    error: (message, fields) => sdk.error(message, fields),
+    sdk,
+  };
+}
