@@ -1,5 +1,4 @@
 import { Agent, request } from 'node:http';
-import { text } from 'node:stream/consumers';
 import { OpenAI } from 'openai';
 import type { AgentInvocation, ModuleAgent } from '../../src/ports/agent-runner';
 import type { ChatMessage, Reply } from './conversation';
@@ -11,8 +10,9 @@ const keptAlive = new Agent({ keepAlive: true });
 /** An agent on nothing but Node's own HTTP client. */
 export const leanAgent: ModuleAgent = async (invocation) => {
   const { model } = invocation;
+  const endpoint = new URL(`${invocation.baseUrl}/chat/completions`);
   return serve(queriesOf(invocation), async (messages) => {
-    const answer = await post(invocation, JSON.stringify({ model, messages, tools }));
+    const answer = await post(endpoint, invocation, JSON.stringify({ model, messages, tools }));
     const { choices } = JSON.parse(answer) as { choices: readonly { message: Reply }[] };
     return replyOf(choices[0]?.message);
   });
@@ -42,14 +42,13 @@ function replyOf(message: Reply | undefined): ChatMessage & Reply {
 }
 
 function post(
-  { baseUrl, apiKey, signal }: Parameters<ModuleAgent>[0],
+  { hostname, port, pathname: path }: URL,
+  { apiKey, signal }: Parameters<ModuleAgent>[0],
   body: string,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const sent = request(`${baseUrl}/chat/completions`, {
-      method: 'POST',
-      agent: keptAlive,
-      signal,
+    const sent = request({
+      ...{ method: 'POST', hostname, port, path, agent: keptAlive, signal },
       headers: {
         authorization: `Bearer ${apiKey}`,
         'content-type': 'application/json',
@@ -57,10 +56,12 @@ function post(
       },
     });
     sent.on('error', reject).on('response', (response) => {
-      text(response).then((answer) => {
+      let answer = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (answer += chunk));
+      response.on('error', reject).on('end', () => {
         if (response.statusCode === 200) resolve(answer);
         else reject(new Error(`HTTP ${response.statusCode}: ${answer}`));
-      }, reject);
+      });
     });
     sent.end(body);
   });

@@ -12,6 +12,7 @@ import { readBody } from '../read-body';
 import type { Recorder } from '../recorder';
 import { forbidden } from '../request-error';
 import type { Answer, GatewayContext, Handler, LogEntry } from '../route';
+import { headerOf } from '../route';
 import { liveSessionId, liveSessionName, SESSION_HEADER } from '../session-id';
 import { ToolsetInterner } from '../toolset-interner';
 
@@ -129,7 +130,7 @@ function liveCaller(
 ): { readonly caller: Caller; readonly name: string } {
   const { agent } = principal.record;
   if (agent === null) throw forbidden('model calls belong to an agent: use a key of role agent');
-  const name = liveSessionName(c.req.header(SESSION_HEADER), request);
+  const name = liveSessionName(headerOf(c, SESSION_HEADER), request);
   return { caller: { agent, session: liveSessionId(agent, name), claims: null }, name };
 }
 
