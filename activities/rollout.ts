@@ -14,6 +14,8 @@ import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
 import { createBackPressure } from '../src/rollouts/back-pressure';
 import type { BatchManifest } from '../src/rollouts/batch-manifest';
+import { runCarefully, withSolitude } from '../src/rollouts/careful-batch';
+import { openFlightLog, type FlightLog } from '../src/rollouts/flight-log';
 import { agentBaseUrl, LOOPBACK, type GatewayAddress } from '../src/rollouts/gateway-address';
 import {
   runBatch,
@@ -22,9 +24,12 @@ import {
   type PlannedRollout,
 } from '../src/rollouts/run-batch';
 import { selectTasks } from '../src/rollouts/select-tasks';
+import { createSolitude } from '../src/rollouts/solitude';
 import { durationMs } from '../src/schemas/duration';
 import { ObjectRef } from '../src/schemas/object-ref';
 import { RollOutInput, type RollOutResult } from '../src/schemas/stages';
+import { canonicalJson } from '../src/storage/canonical-json';
+import { sha256Hex } from '../src/storage/digest';
 import { runSegmentKey } from '../src/storage/keys';
 import { writeJsonLines } from '../src/storage/json-objects';
 import type { ObjectStore } from '../src/storage/object-store';
@@ -91,6 +96,9 @@ function tally(
  * Runs one shard of a rollout batch. Agents talk to a gateway of this activity's own on loopback, so the batch's
  * trajectories are its own. Segments are written under keys unique to the attempt and named in the heartbeat: an attempt
  * that follows a crash goes on after the last of them. They count once this activity's result names the batch.
+ *
+ * Every attempt but the first is careful (see runCarefully), and so is the first of an activity that follows one that was given
+ * up: a rollout that ends its worker process cannot end the batch.
  */
 export function createRolloutActivities({
   store,
@@ -101,6 +109,7 @@ export function createRolloutActivities({
   address = LOOPBACK,
   backoffMs = 500,
 }: RolloutDeps): RolloutActivities {
+  const solitude = createSolitude(); // of all the batches of this process
   return {
     async rollOut(rawInput) {
       const input = parseActivityInput(RollOutInput, rawInput, 'rollOut');
@@ -133,6 +142,7 @@ export function createRolloutActivities({
         segments: [],
       };
       const heartbeat = startHeartbeat(progress);
+      let flights: FlightLog | null = null;
       const recorder = createBatchRecorder();
       const pressure = createBackPressure({ most: input.rollouts.concurrency, baseMs: backoffMs });
       const signingKey = randomBytes(32); // this batch's keys open this batch's gateway and nothing else
@@ -140,6 +150,12 @@ export function createRolloutActivities({
       const attempt = `s${input.shard}-${attemptName(randomBytes(4).toString('hex'))}`;
       const timeoutMs = durationMs(input.rollouts.timeout);
       try {
+        flights = await openFlightLog(store, {
+          ...{ run: input.run, iteration: input.iteration },
+          batch: sha256Hex(canonicalJson(input)).slice(0, 32),
+          writer: randomBytes(8).toString('hex'),
+        });
+        const isCareful = Context.current().info.attempt > 1 || flights.casualties.found;
         await policies.serve(input.checkpoint); // loaded before the first call, not inside it
         server = await serveGateway(
           createGateway({
@@ -158,7 +174,8 @@ export function createRolloutActivities({
           let done = from;
           let waiting = 0;
           const show = (): void => heartbeat.set({ ...progress, done, waiting });
-          const finished = await runBatch(
+          const roll = isCareful ? runCarefully.bind(null, flights, solitude) : runBatch;
+          const finished = await roll(
             {
               run: input.run,
               iteration: input.iteration,
@@ -167,7 +184,7 @@ export function createRolloutActivities({
             },
             chunk,
             {
-              runner,
+              runner: isCareful ? runner : withSolitude(runner, solitude),
               recorder,
               baseUrl,
               pressure,
@@ -222,6 +239,7 @@ export function createRolloutActivities({
       } finally {
         heartbeat.stop();
         await server?.close(0);
+        await flights?.close();
       }
       const manifest: BatchManifest = {
         formatVersion: 1,
@@ -236,6 +254,7 @@ export function createRolloutActivities({
         runSegmentKey(input.run, input.iteration, 'trajectories', `${attempt}-batch`),
         [manifest],
       );
+      await flights.clear();
       return {
         batch,
         rollouts: manifest.rollouts,

@@ -91,6 +91,8 @@ export interface Desk {
 }
 
 export interface DeskOptions {
+  /** A store that outlives the desk; one of its own when left out. */
+  readonly store?: ObjectStore;
   readonly counts?: Readonly<Partial<Record<Split, number>>>;
   readonly runAgent?: ModuleAgent;
   readonly scorers?: readonly Scorer[];
@@ -99,13 +101,13 @@ export interface DeskOptions {
 }
 
 export async function openDesk({
+  store = createMemoryObjectStore(),
   counts = { train: 20 },
   runAgent = agent,
   scorers = [resolved],
   segmentRollouts = 500,
   address = LOOPBACK,
 }: DeskOptions = {}): Promise<Desk> {
-  const store = createMemoryObjectStore();
   const datasets = createDatasetReader(store);
   const policies = createFakePolicyServer();
   const dataset = await registerDataset(store, 'desk', source(counts));
