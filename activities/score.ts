@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { Context } from '@temporalio/activity';
 import type { z } from 'zod';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { IntegrityError } from '../src/errors';
@@ -39,6 +40,7 @@ export function createScoreActivities({
   return {
     async score(rawInput) {
       const input = parseActivityInput(ScoreInput, rawInput, 'score');
+      const signal = Context.current().cancellationSignal;
       const heartbeat = startHeartbeat({ done: 0 });
       try {
         const references = await datasets.references(input.datasetName, input.dataset);
@@ -60,6 +62,7 @@ export function createScoreActivities({
         let done = 0;
         for await (const segment of readSegments(store, input.batches)) {
           for (const trajectory of segment.trajectories) {
+            signal.throwIfAborted();
             done += 1;
             const id = trajectory.task ?? '';
             const task = tasks.get(id);
