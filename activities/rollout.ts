@@ -149,6 +149,7 @@ export function createRolloutActivities({
               iteration: input.iteration,
               agent: input.agent,
               model: `ratchet/${input.policy}`,
+              ...(input.go === undefined ? {} : { go: input.go }),
             },
             chunk,
             {

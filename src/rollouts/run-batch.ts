@@ -18,6 +18,8 @@ export interface BatchPlace {
   readonly iteration: number;
   readonly agent: string;
   readonly model: string;
+  /** Set where the batch is rolled out again: sessions get names of their own, tasks and draws stay the same. */
+  readonly go?: number;
 }
 
 export interface BatchDeps {
@@ -42,7 +44,7 @@ export interface FinishedRollout {
   readonly recording: SessionRecording;
 }
 
-/** The same for every attempt of a rollout, so that tools which act on the world can act once. */
+/** The same for every attempt and go of a rollout, so that tools which act on the world can act once. */
 function rolloutName({ run, iteration }: BatchPlace, { selected, member }: PlannedRollout): string {
   return `rollout-${sha256Hex(JSON.stringify([run, iteration, selected.task.id, member])).slice(0, 32)}`;
 }
@@ -90,7 +92,8 @@ async function runRollout(
 ): Promise<FinishedRollout> {
   const name = rolloutName(place, rollout);
   for (let attempt = 1; ; attempt += 1) {
-    const session = `${name}-${attempt}`;
+    const session =
+      place.go === undefined ? `${name}-${attempt}` : `${name}-g${place.go}-${attempt}`;
     deps.recorder.open(session);
     const invocation: AgentInvocation = {
       baseUrl: deps.baseUrl,
