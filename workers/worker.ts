@@ -1,7 +1,9 @@
+import { Client } from '@temporalio/client';
 import { DefaultLogger, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { taskQueues } from '../src/loop/task-queues';
 import { compose } from './compose';
 import type { Environment } from './env';
+import { startQueueWatch } from './queue-watch';
 import { ensureSearchAttributes } from './search-attributes';
 import { connectWorker } from './temporal-connection';
 
@@ -38,6 +40,7 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
         ...common,
         taskQueue: queues.control,
         workflowsPath: require.resolve('../workflows'),
+        stickyQueueScheduleToStartTimeout: '5s', // after the death of a worker its workflows wait this long for it
         activities: composition.control,
         maxConcurrentActivityTaskExecutions: 8,
       }),
@@ -63,7 +66,14 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
       await (registered ??= ensureSearchAttributes(server, (line) => console.warn(line)));
     const running = workers.map((worker) => worker.run());
     onReady(`polling ${env.roles.map((role) => queues[role]).join(', ')}`);
-    await Promise.all(running);
+    const watch = env.roles.includes('control')
+      ? startQueueWatch({
+          client: new Client(server),
+          taskQueue: env.taskQueue,
+          warn: (line) => console.warn(line),
+        })
+      : null;
+    await Promise.all(running).finally(() => watch?.stop());
   } finally {
     await composition.close();
     await server.connection.close();
