@@ -182,6 +182,7 @@ export function createRolloutActivities({
             iteration: input.iteration,
             agent: input.agent,
             model: `ratchet/${input.policy}`,
+            ...(input.go === undefined ? {} : { go: input.go }),
           },
           planned.slice(from),
           {

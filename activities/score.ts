@@ -40,6 +40,7 @@ export function createScoreActivities({
   return {
     async score(rawInput) {
       const input = parseActivityInput(ScoreInput, rawInput, 'score');
+      const signal = Context.current().cancellationSignal;
       const heartbeat = startHeartbeat({ done: 0 });
       try {
         const references = await datasets.references(input.datasetName, input.dataset);
@@ -63,6 +64,7 @@ export function createScoreActivities({
         for await (const segment of readSegments(store, input.batches)) {
           signal.throwIfAborted(); // a worker that stops gives the scoring up: it is short, and done again elsewhere
           for (const trajectory of segment.trajectories) {
+            signal.throwIfAborted();
             done += 1;
             const id = trajectory.task ?? '';
             const task = tasks.get(id);

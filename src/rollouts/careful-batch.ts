@@ -4,6 +4,7 @@ import type { FlightLog } from './flight-log';
 import {
   rolloutName,
   runBatch,
+  sessionName,
   type BatchDeps,
   type BatchOptions,
   type BatchPlace,
@@ -116,7 +117,7 @@ export async function* runCarefully(
 
 /** A rollout that is not run again. Its session was never opened by this execution: nothing is recorded. */
 function giveUp(
-  { agent }: BatchPlace,
+  place: BatchPlace,
   { selected, member }: PlannedRollout,
   name: string,
   deaths: number,
@@ -127,7 +128,8 @@ function giveUp(
       ...{ messages: new Map(), toolsets: new Map() },
     },
     trajectory: {
-      ...{ id: `${name}-1`, task: selected.task.id, agent, attempt: 1, member },
+      ...{ id: sessionName(place, name, 1), task: selected.task.id, agent: place.agent },
+      ...{ attempt: 1, member },
       outcome: classifyPoisoned(deaths),
       decisions: [],
     },
