@@ -60,11 +60,9 @@ export function createScoreActivities({
         const rewards: number[] = [];
         const drops: Record<string, number> = {};
         let done = 0;
-        const signal = Context.current().cancellationSignal;
         for await (const segment of readSegments(store, input.batches)) {
-          signal.throwIfAborted(); // a worker that stops gives the scoring up: it is short, and done again elsewhere
           for (const trajectory of segment.trajectories) {
-            signal.throwIfAborted();
+            signal.throwIfAborted(); // a worker that stops gives the scoring up: it is short, and done again elsewhere
             done += 1;
             const id = trajectory.task ?? '';
             const task = tasks.get(id);
