@@ -12,6 +12,8 @@ import type { AgentRunner } from '../src/ports/agent-runner';
 import { noHandOver, type HandOver } from '../src/ports/hand-over';
 import { noMeter, type Meter } from '../src/ports/meter';
 import { createBackPressure } from '../src/rollouts/back-pressure';
+import { runCarefully, withSolitude } from '../src/rollouts/careful-batch';
+import { openFlightLog, type FlightLog } from '../src/rollouts/flight-log';
 import { agentBaseUrl, LOOPBACK, type GatewayAddress } from '../src/rollouts/gateway-address';
 import {
   runBatch,
@@ -20,9 +22,12 @@ import {
   type PlannedRollout,
 } from '../src/rollouts/run-batch';
 import { selectTasks } from '../src/rollouts/select-tasks';
+import { createSolitude } from '../src/rollouts/solitude';
 import { durationMs } from '../src/schemas/duration';
 import type { ObjectRef } from '../src/schemas/object-ref';
 import { RollOutInput, type RollOutResult } from '../src/schemas/stages';
+import { canonicalJson } from '../src/storage/canonical-json';
+import { sha256Hex } from '../src/storage/digest';
 import { runSegmentKey } from '../src/storage/keys';
 import { writeJsonLines } from '../src/storage/json-objects';
 import type { ObjectStore } from '../src/storage/object-store';
@@ -92,6 +97,9 @@ function measure(
  * trajectories are its own. Segments are written under keys unique to the attempt and named in the heartbeat: an attempt
  * that follows a crash goes on after the last of them. They count once this activity's result names the batch. A batch
  * that is handed over ends with a segment of what it has, and its next attempt loses nothing of it.
+ *
+ * Every attempt but the first is careful (see runCarefully), and so is the first of an activity that follows one that was given
+ * up: a rollout that ends its worker process cannot end the batch.
  */
 export function createRolloutActivities({
   store,
@@ -104,6 +112,7 @@ export function createRolloutActivities({
   address = LOOPBACK,
   backoffMs = 500,
 }: RolloutDeps): RolloutActivities {
+  const solitude = createSolitude(); // of all the batches of this process
   return {
     async rollOut(rawInput) {
       const input = parseActivityInput(RollOutInput, rawInput, 'rollOut');
@@ -131,6 +140,7 @@ export function createRolloutActivities({
       const heartbeat = startHeartbeat(
         resumed ?? noSegments(input.checkpoint, planned.length).progress,
       );
+      let flights: FlightLog | null = null;
       const recorder = createBatchRecorder();
       const pressure = createBackPressure({ most: input.rollouts.concurrency, baseMs: backoffMs });
       const signingKey = randomBytes(32); // this batch's keys open this batch's gateway and nothing else
@@ -142,6 +152,12 @@ export function createRolloutActivities({
       let committed = noSegments(input.checkpoint, planned.length);
       try {
         if (resumed !== null) committed = await resumeSegments(store, resumed, input.checkpoint);
+        flights = await openFlightLog(store, {
+          ...{ run: input.run, iteration: input.iteration },
+          batch: sha256Hex(canonicalJson(input)).slice(0, 32),
+          writer: randomBytes(8).toString('hex'),
+        });
+        const isCareful = Context.current().info.attempt > 1 || flights.casualties.found;
         await policies.serve(input.checkpoint); // loaded before the first call, not inside it
         server = await serveGateway(
           createGateway({
@@ -159,16 +175,18 @@ export function createRolloutActivities({
         let waiting = 0;
         const show = (): void => heartbeat.set({ ...committed.progress, done, waiting });
         let segment: FinishedRollout[] = [];
-        const rollouts = runBatch(
+        const roll = isCareful ? runCarefully.bind(null, flights, solitude) : runBatch;
+        const rollouts = roll(
           {
             run: input.run,
             iteration: input.iteration,
             agent: input.agent,
             model: `ratchet/${input.policy}`,
+            ...(input.go === undefined ? {} : { go: input.go }),
           },
           planned.slice(from),
           {
-            runner,
+            runner: isCareful ? runner : withSolitude(runner, solitude),
             recorder,
             baseUrl: agentBaseUrl(address, server),
             pressure,
@@ -229,9 +247,11 @@ export function createRolloutActivities({
       } finally {
         heartbeat.stop();
         await server?.close(0);
+        await flights?.close();
       }
       const { manifest } = committed;
       const batch = await writeJsonLines(store, keyOf('batch'), [manifest]);
+      await flights.clear();
       return {
         batch,
         rollouts: manifest.rollouts,

@@ -40,6 +40,7 @@ export function createScoreActivities({
   return {
     async score(rawInput) {
       const input = parseActivityInput(ScoreInput, rawInput, 'score');
+      const signal = Context.current().cancellationSignal;
       const heartbeat = startHeartbeat({ done: 0 });
       try {
         const references = await datasets.references(input.datasetName, input.dataset);
@@ -58,12 +59,11 @@ export function createScoreActivities({
         const rewards: number[] = [];
         const drops: Record<string, number> = {};
         let done = 0;
-        const signal = Context.current().cancellationSignal;
         // One segment and its records in memory at a time, however many rollouts there are.
         const scoreAll = async function* (): AsyncGenerator<RewardRecord> {
           for await (const segment of readSegments(store, input.batches)) {
-            signal.throwIfAborted(); // a worker that stops gives the scoring up: it is short, and done again elsewhere
             for (const trajectory of segment.trajectories) {
+              signal.throwIfAborted(); // a worker that stops gives the scoring up: it is short, and done again elsewhere
               done += 1;
               const id = trajectory.task ?? '';
               const task = tasks.get(id);

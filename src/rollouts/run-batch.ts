@@ -23,6 +23,8 @@ export interface BatchPlace {
   readonly iteration: number;
   readonly agent: string;
   readonly model: string;
+  /** Set where the batch is rolled out again: sessions get names of their own, tasks and draws stay the same. */
+  readonly go?: number;
 }
 
 export interface BatchDeps {
@@ -61,12 +63,17 @@ export interface FinishedRollout {
   readonly recording: SessionRecording;
 }
 
-/** The same for every attempt of a rollout, so that tools which act on the world can act once. */
+/** The same for every attempt and go of a rollout, so that tools which act on the world can act once. */
 export function rolloutName(
   { run, iteration }: BatchPlace,
   { selected, member }: PlannedRollout,
 ): string {
   return `rollout-${sha256Hex(JSON.stringify([run, iteration, selected.task.id, member])).slice(0, 32)}`;
+}
+
+/** Unique to one attempt of one go. */
+export function sessionName({ go }: BatchPlace, rollout: string, attempt: number): string {
+  return go === undefined ? `${rollout}-${attempt}` : `${rollout}-g${go}-${attempt}`;
 }
 
 /**
@@ -163,7 +170,7 @@ async function runRollout(
 ): Promise<FinishedRollout | null> {
   const name = rolloutName(place, rollout);
   for (let attempt = 1; ; attempt += 1) {
-    const session = `${name}-${attempt}`;
+    const session = sessionName(place, name, attempt);
     const turn = await unlessHandedOver(options, () =>
       deps.pressure.enter(options.leave, options.onWaiting),
     );

@@ -94,6 +94,8 @@ export interface Desk {
 }
 
 export interface DeskOptions {
+  /** A store that outlives the desk; one of its own when left out. */
+  readonly store?: ObjectStore;
   readonly counts?: Readonly<Partial<Record<Split, number>>>;
   readonly runAgent?: ModuleAgent;
   readonly scorers?: readonly Scorer[];
@@ -103,6 +105,7 @@ export interface DeskOptions {
 }
 
 export async function openDesk({
+  store = createMemoryObjectStore(),
   counts = { train: 20 },
   runAgent = agent,
   scorers = [resolved],
@@ -110,7 +113,6 @@ export async function openDesk({
   handOver = noHandOver(),
   address = LOOPBACK,
 }: DeskOptions = {}): Promise<Desk> {
-  const store = createMemoryObjectStore();
   const datasets = createDatasetReader(store);
   const policies = createFakePolicyServer();
   const dataset = await registerDataset(store, 'desk', source(counts));

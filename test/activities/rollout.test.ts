@@ -97,6 +97,18 @@ describe('a rollout batch', () => {
     expect(armsOf(await trajectoriesOf(desk.store, other.batch))).not.toEqual(armsOf(trajectories));
   });
 
+  it('begun again by a person makes the same decisions in sessions and segments of their own', async () => {
+    const desk = await openDesk();
+    const first = await trajectoriesOf(desk.store, (await rollOut(desk)).batch);
+    const second = await trajectoriesOf(desk.store, (await rollOut(desk, { go: 1 })).batch);
+    const without = (all: readonly Trajectory[]): unknown =>
+      timeless(all.map((trajectory) => ({ ...trajectory, id: '' })));
+    expect(without(second)).toEqual(without(first));
+    expect(new Set([...first, ...second].map(({ id }) => id)).size).toBe(40);
+    const keys = desk.invocations.map(({ idempotencyKey }) => idempotencyKey);
+    expect(new Set(keys).size).toBe(20); // a tool that acts on the world acts once
+  });
+
   it('rolls the same tasks out in two shards as in one', async () => {
     const desk = await openDesk();
     const one = await rollOut(desk);
