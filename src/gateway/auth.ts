@@ -27,8 +27,8 @@ export type Authenticate = (
   admits: readonly Admitted[],
 ) => Promise<Principal>;
 
-/** Session keys that were verified and are used again: those of agents that run now. */
-const KEPT_SESSIONS = 4_096;
+/** Session keys that were verified and are used again: those of agents that run now, and a rollout batch runs at most so many at once. */
+const KEPT_SESSIONS = 1_024;
 
 export function createAuthenticate(
   signingKey: Uint8Array,
