@@ -8,6 +8,7 @@ import { createDatasetReader, type DatasetReader } from '../../src/datasets/data
 import { registerDataset } from '../../src/datasets/register-dataset';
 import type { AgentInvocation, ModuleAgent } from '../../src/ports/agent-runner';
 import { type GatewayAddress, LOOPBACK } from '../../src/rollouts/gateway-address';
+import type { PolicyServer } from '../../src/policies/policy-server';
 import { readSegments } from '../../src/rollouts/segment-reader';
 import { ChoiceConfig } from '../../src/schemas/choice-config';
 import type { Digest } from '../../src/schemas/ids';
@@ -96,6 +97,8 @@ export interface DeskOptions {
   readonly counts?: Readonly<Partial<Record<Split, number>>>;
   readonly runAgent?: ModuleAgent;
   readonly scorers?: readonly Scorer[];
+  /** A view of the policy server, to break it. */
+  readonly serve?: (policies: FakePolicyServer) => PolicyServer;
   readonly segmentRollouts?: number;
   readonly address?: GatewayAddress;
 }
@@ -105,6 +108,7 @@ export async function openDesk({
   counts = { train: 20 },
   runAgent = agent,
   scorers = [resolved],
+  serve = (policies) => policies,
   segmentRollouts = 500,
   address = LOOPBACK,
 }: DeskOptions = {}): Promise<Desk> {
@@ -126,13 +130,13 @@ export async function openDesk({
     rollout: createRolloutActivities({
       store,
       datasets,
-      policies,
+      policies: serve(policies),
       runnerFor: () => runner,
       segmentRollouts,
       address,
       backoffMs: 1, // failures are many here, and nobody needs the time
     }),
-    score: createScoreActivities({ store, datasets, scorers, now }),
+    score: createScoreActivities({ store, datasets, scorers, now, patience: { backoffMs: 1 } }),
     rollOutInput: (rest = {}) =>
       RollOutInput.parse({
         ...{ run: 'desk-1.abc', iteration: 2, policy: 'support', agent: 'fake' },
