@@ -7,7 +7,7 @@ import { readSegments } from '../src/rollouts/segment-reader';
 import type { RewardRecord } from '../src/schemas/reward';
 import { ScoreInput, type ScoreResult } from '../src/schemas/stages';
 import { composeReward } from '../src/scoring/compose';
-import { scoreTrajectory } from '../src/scoring/score-trajectory';
+import { scoreTrajectory, type ScoringOptions } from '../src/scoring/score-trajectory';
 import type { Scorer } from '../src/scoring/scorer';
 import { estimateMean } from '../src/stats/mean-estimate';
 import { writeJsonLines } from '../src/storage/json-objects';
@@ -21,6 +21,8 @@ export interface ScoreDeps {
   readonly datasets: DatasetReader;
   readonly scorers: readonly Scorer[];
   readonly now: () => number;
+  /** How patient scoring is with scorers that throw or take long; the defaults of ScoringOptions when left out. */
+  readonly patience?: Omit<ScoringOptions, 'now'>;
 }
 
 export interface ScoreActivities {
@@ -36,6 +38,7 @@ export function createScoreActivities({
   datasets,
   scorers,
   now,
+  patience = {},
 }: ScoreDeps): ScoreActivities {
   return {
     async score(rawInput) {
@@ -75,7 +78,7 @@ export function createScoreActivities({
             const scored = await scoreTrajectory(
               { trajectory, task, reference, message: (messageId) => segment.message(messageId) },
               scorers,
-              { now },
+              { now, ...patience },
             );
             if (scored.kind === 'dropped') continue; // counted where it was rolled out
             if (scored.kind === 'unresolved') {
