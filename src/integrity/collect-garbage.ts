@@ -8,7 +8,9 @@ import { becomeCollector, type CollectorState } from './collector-state';
 import { readMarks, writeMarks } from './garbage-marks';
 import {
   createDocumentCache,
+  type DocumentCache,
   NAMING_PREFIXES,
+  readClaims,
   readReferences,
   type References,
 } from './references';
@@ -109,7 +111,7 @@ async function collect(
   const openIds = await workflows.openWorkflowIds();
   const isOpen = openRuns(openIds);
   onProgress?.({ doing: 'reading', done: 0 });
-  let references = await readReferences(store, await documents(store), { cache });
+  let references = await namedIn(store, { cache });
 
   const dropped =
     runsOlderThanMs === null ? [] : runsToDrop(references, isOpen, nowMs - runsOlderThanMs);
@@ -118,9 +120,7 @@ async function collect(
       const record = { formatVersion: 1, run, droppedAt: new Date(nowMs).toISOString() };
       await store.put(runDroppedKey(run), encodeChecked(record));
     }
-    references = await readReferences(store, await documents(store), {
-      ...{ cache, alsoDropped: new Set(dropped) },
-    });
+    references = await namedIn(store, { cache, alsoDropped: new Set(dropped) });
   }
 
   const marks = await readMarks(store, nowMs);
@@ -173,7 +173,7 @@ async function collect(
     if (content.length > 0) {
       await state.enter('sweeping');
       // Whoever claims content from now on waits for us; who did before is seen here.
-      const latest = await readReferences(store, await documents(store), { cache });
+      const latest = await namedIn(store, { cache });
       const condemned = content.filter(({ entry }) => isGarbage(entry, latest));
       // Manifests first, and all of them: a directory without its manifest is none, one without a file is damaged.
       const isManifest = ({ entry }: Garbage): boolean => entry.key.endsWith('/manifest.json');
@@ -265,12 +265,16 @@ function runsToDrop(
     .sort();
 }
 
-/** Every object that may name others. */
-async function documents(store: ObjectStore): Promise<ObjectEntry[]> {
-  const found: ObjectEntry[] = [];
+/** What everything names that names others. Claims first, and read to their end: see there. */
+async function namedIn(
+  store: ObjectStore,
+  options: { readonly cache: DocumentCache; readonly alsoDropped?: ReadonlySet<string> },
+): Promise<References> {
+  const claimed = await readClaims(store);
+  const documents: ObjectEntry[] = [];
   for (const prefix of NAMING_PREFIXES)
-    for await (const entry of store.list(prefix)) found.push(entry);
-  return found;
+    for await (const entry of store.list(prefix)) documents.push(entry);
+  return readReferences(store, documents, { ...options, claimed });
 }
 
 /** No commit takes so long: a claim of this age is of a writer that died, however little the operator wants to wait. */

@@ -23,6 +23,7 @@ import {
   runsPrefix,
 } from '../storage/keys';
 import { placeOf, type PlaceKind } from '../storage/layout';
+import { getIfPresent } from '../storage/object-ref';
 import type { Etag, ObjectEntry, ObjectStore } from '../storage/object-store';
 import { Routing } from '../storage/routing';
 import { readEvidence, readIterationRecord } from '../storage/run-records';
@@ -118,11 +119,14 @@ export async function readReferences(
       throw error;
     },
     alsoDropped = new Set(),
+    claimed = [],
   }: {
     readonly cache?: DocumentCache;
     readonly onUnreadable?: OnUnreadable;
     /** Runs that count as dropped although no record says so. */
     readonly alsoDropped?: ReadonlySet<string>;
+    /** What `readClaims` gave before `entries` were listed. */
+    readonly claimed?: readonly string[];
   } = {},
 ): Promise<References> {
   const checkpoints = new Map<Digest, string>();
@@ -130,7 +134,7 @@ export async function readReferences(
   const objects = new Map<string, Named>();
   const datasets = new Set<string>();
   const evaluations = new Set<Digest>();
-  const held: string[] = [];
+  const held = [...claimed];
   const unreadableRuns = new Set<string>();
   const runs = new Map<string, RunFacts>();
   const dropped = new Map<string, string>();
@@ -263,11 +267,6 @@ export async function readReferences(
         if (record !== null) records.push({ key, folder: place.run, record });
         break;
       }
-      case 'claim': {
-        const claim = await read(entry, (bytes) => parseJson(bytes, Claim, key));
-        if (claim !== null) held.push(...claim.holds);
-        break;
-      }
       case 'quarantine': {
         const original = placeOf(key.replace('v1/quarantine/', 'v1/').replace(/\/[^/]+\.bin$/, ''));
         if (!key.endsWith('.bin') || !NAMING.has(original.kind)) break;
@@ -371,11 +370,23 @@ function namesIn(bytes: Uint8Array): { hashes: readonly string[]; runs: readonly
   };
 }
 
+/**
+ * What writers rely on just now. To be read before the records are listed: a writer removes its claim once its record is there, so who looks
+ * in this order sees one of the two.
+ */
+export async function readClaims(store: ObjectStore): Promise<string[]> {
+  const held: string[] = [];
+  for await (const { key } of store.list(claimsPrefix())) {
+    const stored = await getIfPresent(store, key);
+    if (stored !== null) held.push(...parseJson(stored.bytes, Claim, key).holds);
+  }
+  return held;
+}
+
 /** Below these lie all objects that name others. */
 export const NAMING_PREFIXES = [
   policiesPrefix(),
   runsPrefix(),
-  claimsPrefix(),
   evaluationsPrefix(),
   datasetsPrefix(),
   quarantinePrefix(),

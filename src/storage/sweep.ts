@@ -12,7 +12,7 @@ import type { Etag, ObjectStore } from './object-store';
  * about to commit, which finds its files in place and writes none of them. So that the two never miss each other:
  *
  *     writer    1. put a claim: "I rely on this"     2. wait until nobody sweeps       3. write the content, then the record that names it
- *     sweeper   1. say "I sweep"                     2. read all claims and records    3. remove what none of them names, say "done"
+ *     sweeper   1. say "I sweep"                     2. read all claims, then records  3. remove what none of them names, say "done"
  *
  * If the writer's 1 came before the sweeper's 2, the sweeper sees the claim and spares the content. Otherwise the sweeper's 1 came before
  * the writer's 2, which waits until the sweep is over and then writes what is gone. (Dekker's algorithm, by a store that reads its writes.)
