@@ -7,6 +7,7 @@ import { SegmentLine } from '../schemas/trajectory';
 import { z } from 'zod';
 import { decodeChecked } from '../storage/checked-json';
 import { readCheckpoint } from '../storage/checkpoints';
+import { hexOf } from '../storage/digest';
 import { hashOf } from '../storage/hashing';
 import { parseJson, readJsonLines } from '../storage/json-objects';
 import { checkpointFolder, promotionsPrefix } from '../storage/keys';
@@ -120,10 +121,10 @@ export async function verifyStore(
         return checkHash(store, key, { sha256: hashInKey(key) ?? '' }, onBytes);
       case 'checkpoint':
       case 'dataset': {
+        if (place.isManifest)
+          return checkHash(store, key, { sha256: hexOf(place.digest) }, onBytes);
         const manifest = await manifestOf(place);
         if (manifest === null) return null; // not committed, or reported with its manifest
-        if (place.isManifest)
-          return checkHash(store, key, { sha256: place.digest.slice(7) }, onBytes);
         const expected = manifest.files[place.file];
         return expected === undefined ? null : checkHash(store, key, expected, onBytes);
       }
