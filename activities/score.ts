@@ -3,7 +3,8 @@ import { Context } from '@temporalio/activity';
 import type { z } from 'zod';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { IntegrityError } from '../src/errors';
-import { readSegments } from '../src/rollouts/segment-reader';
+import { sumCounts } from '../src/loop/drops';
+import { readBatch, readSegments } from '../src/rollouts/segment-reader';
 import type { RewardRecord } from '../src/schemas/reward';
 import { ScoreInput, type ScoreResult } from '../src/schemas/stages';
 import { composeReward } from '../src/scoring/compose';
@@ -13,7 +14,8 @@ import { estimateMean } from '../src/stats/mean-estimate';
 import { streamJsonLines } from '../src/storage/json-objects';
 import { runSegmentKey } from '../src/storage/keys';
 import type { ObjectStore } from '../src/storage/object-store';
-import { attemptName, startHeartbeat } from './heartbeat';
+import { writeIterationRecord } from '../src/storage/run-records';
+import { attemptName, scheduledAt, startHeartbeat } from './heartbeat';
 import { parseActivityInput } from './parse-activity-input';
 
 export interface ScoreDeps {
@@ -40,6 +42,20 @@ export function createScoreActivities({
   now,
   patience = {},
 }: ScoreDeps): ScoreActivities {
+  /** What a reader without Temporal goes by, and what keeps the batch from garbage collection. */
+  const recordScored = async (input: ScoreInput, result: ScoreResult): Promise<void> => {
+    const manifests = await Promise.all(input.batches.map((ref) => readBatch(store, ref)));
+    await writeIterationRecord(store, {
+      ...{ formatVersion: 1, kind: 'scored', run: input.run, iteration: input.iteration },
+      at: scheduledAt(),
+      dataset: { name: input.datasetName, digest: input.dataset },
+      ...{ batches: input.batches, rewards: result.rewards, weights: input.weights },
+      ...{ reward: result.reward, metrics: result.metrics, rollouts: result.rollouts },
+      outcomes: sumCounts(manifests.map(({ outcomes }) => outcomes)),
+      drops: sumCounts([...manifests.map(({ drops }) => drops), result.drops]),
+    });
+  };
+
   return {
     async score(rawInput) {
       const input = parseActivityInput(ScoreInput, rawInput, 'score');
@@ -114,13 +130,15 @@ export function createScoreActivities({
           const estimate = estimateMean(list);
           if (estimate !== null) metrics[scorer] = estimate;
         }
-        return {
+        const result: ScoreResult = {
           rewards: written,
           reward: estimateMean(rewards),
           metrics,
           rollouts: done,
           drops,
         };
+        await recordScored(input, result);
+        return result;
       } finally {
         heartbeat.stop();
       }
