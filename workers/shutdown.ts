@@ -33,7 +33,7 @@ export interface ShutdownOptions {
 export function listenForShutdown({
   graceMs,
   say,
-  exit = process.exit,
+  exit = (code) => process.exit(code),
 }: ShutdownOptions): Shutdown {
   const begun = new AbortController();
   const due = new AbortController();

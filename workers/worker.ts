@@ -1,4 +1,4 @@
-import { Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { bundleWorkflowCode, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { taskQueues } from '../src/loop/task-queues';
 import { activityContext } from './activity-context';
 import { compose } from './compose';
@@ -39,7 +39,8 @@ function versioning({ deployment }: Environment): Partial<WorkerOptions> {
  * @param onReady is called once all of them poll.
  */
 export async function runWorker(env: Environment, onReady: (line: string) => void): Promise<void> {
-  const log = createLog(env.log, { role: env.roles.join(',') });
+  const base = { role: env.roles.join(',') };
+  const log = createLog(env.log, base);
   const shutdown = listenForShutdown({
     graceMs: env.shutdownGraceMs,
     say: (message) => log.info(message),
@@ -76,10 +77,13 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
       ...versioning(env),
     });
     const create = {
-      control: () =>
+      control: async () =>
         Worker.create({
           ...options('control'),
-          workflowsPath: require.resolve('../workflows'),
+          workflowBundle: await bundleWorkflowCode({
+            workflowsPath: require.resolve('../workflows'),
+            logger: createLog({ ...env.log, level: 'warn' }, base).sdk, // else a page of webpack at each start
+          }),
           maxConcurrentActivityTaskExecutions: 8,
         }),
       rollout: () =>
@@ -107,7 +111,7 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
     if (env.deployment !== null) {
       const { name, buildId } = env.deployment;
       log.info(
-        `this is version ${buildId} of the deployment ${name}; it gets work once it is current: temporal worker deployment set-current-version --deployment-name ${name} --build-id ${buildId}`,
+        `this is version ${buildId} of the deployment ${name}; it gets work once it is current: temporal worker deployment set-current-version --deployment-name ${name} --build-id ${buildId} --yes`,
       );
     }
     onReady(`polling ${env.roles.map((role) => queues[role]).join(', ')}`);

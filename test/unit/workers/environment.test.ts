@@ -13,6 +13,8 @@ describe('the environment of a process', () => {
       threads: 2,
       stateEvery: 500,
       gateway: { host: '127.0.0.1', port: 8787 },
+      ...{ shutdownGraceMs: 20_000, deployment: null, metrics: null, healthFile: null },
+      log: { format: 'text', level: 'info' },
     });
   });
 
@@ -27,13 +29,37 @@ describe('the environment of a process', () => {
       RATCHET_STATE_EVERY: '10',
       RATCHET_GATEWAY_HOST: '0.0.0.0',
       RATCHET_GATEWAY_PORT: '0',
+      RATCHET_SHUTDOWN_GRACE: '1m',
+      RATCHET_DEPLOYMENT: 'ratchet',
+      RATCHET_BUILD_ID: '2026.11.25-abc',
+      RATCHET_METRICS: '0.0.0.0:9464',
+      RATCHET_LOG: 'json',
+      RATCHET_LOG_LEVEL: 'warn',
+      RATCHET_HEALTH_FILE: '/tmp/health.json',
       PATH: '/usr/bin',
     });
     expect(env).toEqual({
       ...{ home: '/var/ratchet', storeRoot: '/mnt/store', projectModule: './mine' },
       ...{ taskQueue: 'second', roles: ['gpu', 'rollout'], threads: 8, stateEvery: 10 },
       gateway: { host: '0.0.0.0', port: 0 },
+      ...{ shutdownGraceMs: 60_000, metrics: '0.0.0.0:9464', healthFile: '/tmp/health.json' },
+      deployment: { name: 'ratchet', buildId: '2026.11.25-abc' },
+      log: { format: 'json', level: 'warn' },
     });
+  });
+
+  it('takes what is optional and set to nothing for not set, as compose files hand it on', () => {
+    const nothing = {
+      ...{ RATCHET_DEPLOYMENT: '', RATCHET_BUILD_ID: '', RATCHET_METRICS: '' },
+      RATCHET_HEALTH_FILE: '',
+    };
+    expect(readEnvironment(nothing)).toEqual(readEnvironment({}));
+  });
+
+  it('wants the deployment and its version together', () => {
+    for (const one of [{ RATCHET_DEPLOYMENT: 'ratchet' }, { RATCHET_BUILD_ID: '1' }]) {
+      expect(() => readEnvironment(one)).toThrow('RATCHET_DEPLOYMENT and RATCHET_BUILD_ID');
+    }
   });
 
   it('keeps its store in its home', () => {
@@ -53,6 +79,12 @@ describe('the environment of a process', () => {
     ['RATCHET_GATEWAY_PORT', '65536'],
     ['RATCHET_GATEWAY_PORT', '-1'],
     ['RATCHET_GATEWAY_PORT', ''], // would pick a port by chance
+    ['RATCHET_SHUTDOWN_GRACE', '20'],
+    ['RATCHET_SHUTDOWN_GRACE', '10ms'],
+    ['RATCHET_DEPLOYMENT', 'my.ratchet'], // the dot joins it with the version
+    ['RATCHET_METRICS', '9464'],
+    ['RATCHET_LOG', 'xml'],
+    ['RATCHET_LOG_LEVEL', 'verbose'],
   ])('names %s when it is %j', (variable, value) => {
     const read = (): unknown => readEnvironment({ [variable]: value });
     expect(read).toThrow(InvalidInputError);
