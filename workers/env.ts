@@ -174,11 +174,13 @@ export interface VariableHelp {
 
 /** What `ratchet env` prints, and docs/operations.md shows. */
 export function environmentHelp(): VariableHelp[] {
-  const parsed: Readonly<Record<string, unknown>> = Variables.parse({});
+  const unset = Variables.parse({});
   const { properties = {} } = z.toJSONSchema(Variables, { io: 'input', unrepresentable: 'any' });
   return Object.entries(Variables.shape).map(([name, { description = '' }]) => {
-    const { default: text = parsed[name] } = properties[name] as { readonly default?: string };
-    return { name, default: text === undefined ? null : String(text), description };
+    const { default: text } = properties[name] as { readonly default?: string };
+    const value = text ?? unset[name as keyof typeof unset];
+    const isWritten = typeof value === 'string' || typeof value === 'number';
+    return { name, default: isWritten ? String(value) : null, description };
   });
 }
 
