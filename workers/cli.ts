@@ -94,19 +94,39 @@ program
   .description('The environment variables, as a Markdown table.')
   .action(() => print(environmentTable()));
 
-const servers = program.command('servers').description('The Temporal dev server of this folder.');
+const servers = program
+  .command('servers')
+  .description('The servers of this folder: Temporal, and MinIO where it is wanted.');
 servers
   .command('up')
   .description(
     'Provide the Temporal CLI if it is not there, start its dev server, register the search attributes.',
   )
+  .option('--with <servers>', 'minio: an S3 server and its bucket too', (text) => text.split(','))
+  .action(async (options: { with?: string[] }) => {
+    const { EXTRA_SERVERS, serversUp } = await import('./servers/servers.js');
+    const extra = (options.with ?? []).map((name) => {
+      const known = EXTRA_SERVERS.find((server) => server === name.trim());
+      if (known === undefined) {
+        throw new InvalidArgumentError(`expected ${EXTRA_SERVERS.join(', ')}, got ${name}`);
+      }
+      return known;
+    });
+    print(JSON.stringify(await serversUp({ stateDir: env().home, with: extra }), null, 2));
+  });
+servers
+  .command('env')
+  .description(
+    'Lines that make our processes use the MinIO of this folder; eval "$(npm run --silent ratchet -- servers env)". Shows its secret.',
+  )
   .action(async () => {
-    const { serversUp } = await import('./servers/servers.js');
-    print(JSON.stringify(await serversUp({ stateDir: env().home }), null, 2));
+    const { serversEnvironment } = await import('./servers/servers.js');
+    const variables = await serversEnvironment({ stateDir: env().home });
+    for (const [name, value] of Object.entries(variables)) print(`export ${name}='${value}'`);
   });
 servers
   .command('down')
-  .description('Stop it. Its database stays.')
+  .description('Stop them. Their data stays.')
   .action(async () => {
     const { serversDown, serversStatus } = await import('./servers/servers.js');
     await serversDown({ stateDir: env().home });

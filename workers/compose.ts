@@ -6,7 +6,6 @@ import { createRolloutActivities, type RolloutActivities } from '../activities/r
 import { createScoreActivities, type ScoreActivities } from '../activities/score';
 import { createTrainActivities, type TrainActivities } from '../activities/train';
 import { createAgentRunner } from '../src/adapters/agents/create-agent-runner';
-import { createLocalObjectStore } from '../src/adapters/local-store';
 import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
 import { createThreadTrainer } from '../src/adapters/trainer/thread-trainer';
 import { noHandOver, type HandOver } from '../src/ports/hand-over';
@@ -23,6 +22,7 @@ import { observeStore } from '../src/storage/observed-store';
 import type { ObjectStore } from '../src/storage/object-store';
 import type { Environment } from './env';
 import { loadProject } from './load-project';
+import { openStore } from './open-store';
 
 /** All that knows both sides: adapters are put into ports here and nowhere else. */
 export interface Composition {
@@ -41,10 +41,8 @@ export interface CompositionOptions {
   readonly handOver?: HandOver;
   /** @default none */
   readonly meter?: Meter;
-}
-
-export function openStore(env: Environment): ObjectStore {
-  return createLocalObjectStore({ root: env.storeRoot });
+  /** @default console.warn */
+  readonly warn?: (line: string) => void;
 }
 
 /** Where the gateway's keys are; beside the store, never in it. */
@@ -54,9 +52,14 @@ export function keyFolder(env: Environment): string {
 
 export async function compose(
   env: Environment,
-  { hasSearchAttributes, handOver = noHandOver(), meter = noMeter }: CompositionOptions,
+  {
+    hasSearchAttributes,
+    handOver = noHandOver(),
+    meter = noMeter,
+    warn = console.warn,
+  }: CompositionOptions,
 ): Promise<Composition> {
-  const store = observeStore(openStore(env), meter);
+  const store = observeStore(await openStore(env, { log: warn }), meter);
   const project = loadProject(env.projectModule);
   const datasets = createDatasetReader(store);
   const runtime = await createThreadRuntime({ threads: 1 }); // acting shares the machine with agents and training

@@ -33,6 +33,9 @@ const BuildId = z.string().regex(/^[A-Za-z0-9._-]{1,100}$/, 'expected letters, d
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 
+/** A bucket's name is of DNS's characters; the prefix is made of what keys are made of, which the store checks. */
+const STORE = /^(?:file:.+|s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*?))?\/?)$/;
+
 /**
  * Ratchet's environment variables. Temporal's own (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles) are those of the
  * `temporal` CLI and are read by @temporalio/envconfig.
@@ -45,9 +48,24 @@ const Variables = z.object({
     .describe('Folder of databases, logs, keys and the local store.'),
   RATCHET_STORE: z
     .string()
-    .regex(/^file:.+/, 'expected file:<folder>')
+    .regex(STORE, 'expected file:<folder> or s3://<bucket>[/<prefix>]')
     .optional()
-    .describe('The object store; file:$RATCHET_HOME/store when unset.'),
+    .describe(
+      'The object store, file:<folder> or s3://<bucket>[/<prefix>]; file:$RATCHET_HOME/store when unset.',
+    ),
+  RATCHET_S3_ENDPOINT: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe(
+      'The server of an s3:// store, where it is not AWS. Region and credentials are AWS’s own variables and profiles.',
+    ),
+  RATCHET_S3_PATH_STYLE: z
+    .enum(['true', 'false'])
+    .transform((value) => value === 'true')
+    .optional()
+    .describe(
+      'true: <endpoint>/<bucket>; false: <bucket>.<endpoint>. When unset, true where there is an endpoint.',
+    ),
   RATCHET_PROJECT: z
     .string()
     .min(1)
@@ -108,9 +126,20 @@ export interface LogSettings {
   readonly level: (typeof LOG_LEVELS)[number];
 }
 
+/** Where the objects are. Credentials are in none of our settings: the S3 SDK finds them. */
+export type StoreLocation =
+  | { readonly kind: 'file'; readonly root: string }
+  | {
+      readonly kind: 's3';
+      readonly bucket: string;
+      readonly prefix: string | undefined;
+      readonly endpoint: string | undefined;
+      readonly pathStyle: boolean | undefined;
+    };
+
 export interface Environment {
   readonly home: string;
-  readonly storeRoot: string;
+  readonly store: StoreLocation;
   readonly projectModule: string;
   readonly taskQueue: string;
   readonly roles: readonly Role[];
@@ -136,10 +165,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
   const home = resolve(env.RATCHET_HOME);
   return {
     home,
-    storeRoot:
-      env.RATCHET_STORE === undefined
-        ? resolve(home, 'store')
-        : resolve(env.RATCHET_STORE.slice('file:'.length)),
+    store: storeLocation(env, home),
     projectModule: env.RATCHET_PROJECT,
     taskQueue: env.RATCHET_TASK_QUEUE,
     roles: env.RATCHET_ROLES,
@@ -191,6 +217,20 @@ export function environmentTable(): string {
       `| \`${one.name}\` | ${one.default === null ? '' : `\`${one.default}\``} | ${one.description} |`,
   );
   return ['| variable | default | what it says |', '| --- | --- | --- |', ...rows].join('\n');
+}
+
+function storeLocation(env: z.infer<typeof Variables>, home: string): StoreLocation {
+  const store = env.RATCHET_STORE;
+  if (store === undefined) return { kind: 'file', root: resolve(home, 'store') };
+  const [, bucket, prefix] = STORE.exec(store) ?? [];
+  if (bucket === undefined) return { kind: 'file', root: resolve(store.slice('file:'.length)) };
+  return {
+    kind: 's3',
+    bucket,
+    prefix: prefix === '' ? undefined : prefix,
+    endpoint: env.RATCHET_S3_ENDPOINT,
+    pathStyle: env.RATCHET_S3_PATH_STYLE,
+  };
 }
 
 /** Where a project module may be: as given, from the current folder, or one that ships with Ratchet. */

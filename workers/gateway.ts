@@ -11,8 +11,9 @@ import { createRoutingReader } from '../src/gateway/routing-reader';
 import { serveGateway } from '../src/gateway/serve';
 import { createStoreRecorder } from '../src/gateway/store-recorder';
 import { createPolicyServer } from '../src/policies/choice/policy-server';
-import { keyFolder, openStore } from './compose';
+import { keyFolder } from './compose';
 import type { Environment } from './env';
+import { openStore } from './open-store';
 
 const SIGNING_KEY_BYTES = 32;
 
@@ -43,7 +44,7 @@ export async function runGateway(
   signal: AbortSignal,
   onReady: (url: string) => void,
 ): Promise<void> {
-  const store = openStore(env);
+  const store = await openStore(env);
   const runtime = await createThreadRuntime({ threads: 1 });
   const policies = createPolicyServer({ store, runtime });
   const recorder = createStoreRecorder({ store });

@@ -60,9 +60,15 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
     const server = await connectWorker(env.home); // before anything is bundled: a missing server is said at once
     closing.push(() => server.connection.close());
     let registered: Promise<boolean> | undefined;
+    const warn = (line: string): void => log.warn(line);
     const hasSearchAttributes = (): Promise<boolean> =>
-      (registered ??= ensureSearchAttributes(server, (line) => log.warn(line)));
-    const composition = await compose(env, { hasSearchAttributes, handOver: shutdown, meter });
+      (registered ??= ensureSearchAttributes(server, warn));
+    const composition = await compose(env, {
+      hasSearchAttributes,
+      handOver: shutdown,
+      meter,
+      warn,
+    });
     closing.push(() => composition.close());
 
     const queues = taskQueues(env.taskQueue);

@@ -134,6 +134,11 @@ export function livePrefix(agent: string, day?: string): string {
   return day === undefined ? prefix : `${prefix}${matching(DAY, 'day', day)}/`;
 }
 
+/** `v1/probes/<id>`: written and removed when a process begins, to see whether the store can do what is needed of it. */
+export function probeKey(id: string): string {
+  return `${VERSION}/probes/${segment('id', id)}`;
+}
+
 function digestHex(digest: Digest): string {
   const parsed = Digest.safeParse(digest);
   if (!parsed.success) throw refuse('digest', 'sha256: and 64 hexadecimal digits', digest);

@@ -16,6 +16,7 @@ it('builds the keys that FORMAT.md lists, and every one of them is valid', () =>
     rewards: keys.rewardsKey('2025-01-31', 'gateway-1'),
     trajectories: keys.runSegmentKey('Desk #1', 3, 'trajectories', 'a-1'),
     state: keys.runStateKey('desk', 3, 'a-1'),
+    probe: keys.probeKey('p-1'),
     live: keys.liveSegmentKey('desk', '2025-01-31', 4, 's-1'),
   };
   expect(built).toEqual({
@@ -28,6 +29,7 @@ it('builds the keys that FORMAT.md lists, and every one of them is valid', () =>
     rewards: 'v1/rewards/2025-01-31/gateway-1.jsonl',
     trajectories: 'v1/runs/Desk=20=231/000003/trajectories/a-1.jsonl',
     state: 'v1/runs/desk/000003/state/a-1.bin',
+    probe: 'v1/probes/p-1',
     live: 'v1/live/desk/2025-01-31/04/s-1.jsonl',
   });
   for (const key of Object.values(built)) expect(() => keys.assertKey(key)).not.toThrow();

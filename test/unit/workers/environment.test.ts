@@ -6,7 +6,7 @@ describe('the environment of a process', () => {
   it('is complete without a single variable', () => {
     expect(readEnvironment({})).toEqual({
       home: resolve('.ratchet'),
-      storeRoot: resolve('.ratchet/store'),
+      store: { kind: 'file', root: resolve('.ratchet/store') },
       projectModule: 'examples/support-desk/project',
       taskQueue: 'ratchet',
       roles: ['control', 'rollout', 'gpu'],
@@ -39,7 +39,8 @@ describe('the environment of a process', () => {
       PATH: '/usr/bin',
     });
     expect(env).toEqual({
-      ...{ home: '/var/ratchet', storeRoot: '/mnt/store', projectModule: './mine' },
+      ...{ home: '/var/ratchet', store: { kind: 'file', root: '/mnt/store' } },
+      ...{ projectModule: './mine' },
       ...{ taskQueue: 'second', roles: ['gpu', 'rollout'], threads: 8, stateEvery: 10 },
       gateway: { host: '0.0.0.0', port: 0 },
       ...{ shutdownGraceMs: 60_000, metrics: '0.0.0.0:9464', healthFile: '/tmp/health.json' },
@@ -63,12 +64,36 @@ describe('the environment of a process', () => {
   });
 
   it('keeps its store in its home', () => {
-    expect(readEnvironment({ RATCHET_HOME: '/var/ratchet' }).storeRoot).toBe('/var/ratchet/store');
+    expect(readEnvironment({ RATCHET_HOME: '/var/ratchet' }).store).toEqual({
+      kind: 'file',
+      root: '/var/ratchet/store',
+    });
+  });
+
+  const NOTHING = { prefix: undefined, endpoint: undefined, pathStyle: undefined };
+  it.each([
+    [{ RATCHET_STORE: 's3://bucket' }, { bucket: 'bucket' }],
+    [{ RATCHET_STORE: 's3://my.bucket-1/' }, { bucket: 'my.bucket-1' }],
+    [{ RATCHET_STORE: 's3://bucket/team/rl/' }, { bucket: 'bucket', prefix: 'team/rl' }],
+    [
+      {
+        RATCHET_STORE: 's3://bucket',
+        RATCHET_S3_ENDPOINT: 'http://127.0.0.1:9000',
+        RATCHET_S3_PATH_STYLE: 'false',
+      },
+      { bucket: 'bucket', endpoint: 'http://127.0.0.1:9000', pathStyle: false },
+    ],
+  ])('keeps its store in a bucket: %j', (variables, location) => {
+    expect(readEnvironment(variables).store).toEqual({ kind: 's3', ...NOTHING, ...location });
   });
 
   it.each([
     ['RATCHET_HOME', ''],
-    ['RATCHET_STORE', 's3://bucket'],
+    ['RATCHET_STORE', 's3://'],
+    ['RATCHET_STORE', 's3://Bucket'],
+    ['RATCHET_STORE', 'gs://bucket'],
+    ['RATCHET_S3_ENDPOINT', 'localhost:9000'],
+    ['RATCHET_S3_PATH_STYLE', 'yes'],
     ['RATCHET_STORE', 'file:'],
     ['RATCHET_TASK_QUEUE', ''],
     ['RATCHET_ROLES', 'control,trainer'],
