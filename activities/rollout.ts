@@ -1,7 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { setMaxListeners } from 'node:events';
 import { Context } from '@temporalio/activity';
-import { z } from 'zod';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { InvalidInputError } from '../src/errors';
 import { createGateway } from '../src/gateway/app';
@@ -9,12 +7,14 @@ import { createBatchRecorder } from '../src/gateway/batch-recorder';
 import { createRoutingReader } from '../src/gateway/routing-reader';
 import { serveGateway, type ServedGateway } from '../src/gateway/serve';
 import { mintSessionToken } from '../src/gateway/session-token';
-import { sumCounts } from '../src/loop/drops';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
 import { noHandOver, type HandOver } from '../src/ports/hand-over';
 import { noMeter, type Meter } from '../src/ports/meter';
-import type { BatchManifest } from '../src/rollouts/batch-manifest';
+import { createBackPressure } from '../src/rollouts/back-pressure';
+import { runCarefully, withSolitude } from '../src/rollouts/careful-batch';
+import { openFlightLog, type FlightLog } from '../src/rollouts/flight-log';
+import { agentBaseUrl, LOOPBACK, type GatewayAddress } from '../src/rollouts/gateway-address';
 import {
   runBatch,
   segmentLines,
@@ -22,14 +22,24 @@ import {
   type PlannedRollout,
 } from '../src/rollouts/run-batch';
 import { selectTasks } from '../src/rollouts/select-tasks';
+import { createSolitude } from '../src/rollouts/solitude';
 import { durationMs } from '../src/schemas/duration';
-import { ObjectRef } from '../src/schemas/object-ref';
+import type { ObjectRef } from '../src/schemas/object-ref';
 import { RollOutInput, type RollOutResult } from '../src/schemas/stages';
+import { canonicalJson } from '../src/storage/canonical-json';
+import { sha256Hex } from '../src/storage/digest';
 import { runSegmentKey } from '../src/storage/keys';
 import { writeJsonLines } from '../src/storage/json-objects';
 import type { ObjectStore } from '../src/storage/object-store';
 import { attemptName, resumeDetails, startHeartbeat } from './heartbeat';
 import { parseActivityInput } from './parse-activity-input';
+import {
+  addSegment,
+  noSegments,
+  resumeSegments,
+  RolloutProgress,
+  type CommittedSegment,
+} from './rollout-progress';
 
 export interface RolloutDeps {
   readonly store: ObjectStore;
@@ -37,12 +47,16 @@ export interface RolloutDeps {
   readonly policies: PolicyServer;
   /** @throws {InvalidInputError} for an agent that this worker has not registered. */
   readonly runnerFor: (agent: string) => AgentRunner;
-  /** Rollouts per segment: what a killed worker loses is at most this many, per activity. @default 500 */
+  /** Rollouts per segment: what a killed worker loses is at most twice as many, per activity. @default 500 */
   readonly segmentRollouts?: number;
   /** @default never */
   readonly handOver?: HandOver;
   /** @default none */
   readonly meter?: Meter;
+  /** Where agents reach this worker. @default on loopback: agents of the same machine only */
+  readonly address?: GatewayAddress;
+  /** Before a rollout's second attempt, and the first pause for who pushes back; both double. @default 500 */
+  readonly backoffMs?: number;
 }
 
 export interface RolloutActivities {
@@ -52,26 +66,7 @@ export interface RolloutActivities {
 /** How long after its deadline a session's key still opens the gateway: the clock of one machine, so a minute is plenty. */
 const KEY_SLACK_MS = 60_000;
 
-const Progress = z.strictObject({
-  /** Rollouts finished, for people. */
-  done: z.int().min(0),
-  of: z.int().min(0),
-  /** Rollouts in committed segments: where the next attempt goes on. */
-  committed: z.int().min(0),
-  /** Segments that this execution's attempts have committed so far, in order. */
-  segments: z.array(
-    z.strictObject({
-      ref: ObjectRef,
-      outcomes: z.record(z.string(), z.int()),
-      drops: z.record(z.string(), z.int()),
-    }),
-  ),
-});
-type Progress = z.infer<typeof Progress>;
-
-function tally(
-  finished: readonly FinishedRollout[],
-): Pick<Progress['segments'][number], 'outcomes' | 'drops'> {
+function tally(finished: readonly FinishedRollout[]): Pick<CommittedSegment, 'outcomes' | 'drops'> {
   const outcomes: Record<string, number> = {};
   const drops: Record<string, number> = {};
   for (const { trajectory } of finished) {
@@ -102,6 +97,9 @@ function measure(
  * trajectories are its own. Segments are written under keys unique to the attempt and named in the heartbeat: an attempt
  * that follows a crash goes on after the last of them. They count once this activity's result names the batch. A batch
  * that is handed over ends with a segment of what it has, and its next attempt loses nothing of it.
+ *
+ * Every attempt but the first is careful (see runCarefully), and so is the first of an activity that follows one that was given
+ * up: a rollout that ends its worker process cannot end the batch.
  */
 export function createRolloutActivities({
   store,
@@ -111,12 +109,14 @@ export function createRolloutActivities({
   segmentRollouts = 500,
   handOver = noHandOver(),
   meter = noMeter,
+  address = LOOPBACK,
+  backoffMs = 500,
 }: RolloutDeps): RolloutActivities {
+  const solitude = createSolitude(); // of all the batches of this process
   return {
     async rollOut(rawInput) {
       const input = parseActivityInput(RollOutInput, rawInput, 'rollOut');
       const signal = Context.current().cancellationSignal;
-      setMaxListeners(0, signal); // every agent that runs listens for the cancellation
       const runner = runnerFor(input.agent);
       const split = await datasets.tasks(input.datasetName, input.dataset, input.selection.split);
       if (split.length === 0) {
@@ -136,19 +136,28 @@ export function createRolloutActivities({
           })),
       );
 
-      let progress: Progress = resumeDetails(Progress) ?? {
-        done: 0,
-        of: planned.length,
-        committed: 0,
-        segments: [],
-      };
-      const heartbeat = startHeartbeat(progress);
+      const resumed = resumeDetails(RolloutProgress);
+      const heartbeat = startHeartbeat(
+        resumed ?? noSegments(input.checkpoint, planned.length).progress,
+      );
+      let flights: FlightLog | null = null;
       const recorder = createBatchRecorder();
+      const pressure = createBackPressure({ most: input.rollouts.concurrency, baseMs: backoffMs });
       const signingKey = randomBytes(32); // this batch's keys open this batch's gateway and nothing else
       let server: ServedGateway | null = null;
       const attempt = `s${input.shard}-${attemptName(randomBytes(4).toString('hex'))}`;
+      const keyOf = (what: string | number): string =>
+        runSegmentKey(input.run, input.iteration, 'trajectories', `${attempt}-${what}`);
       const timeoutMs = durationMs(input.rollouts.timeout);
+      let committed = noSegments(input.checkpoint, planned.length);
       try {
+        if (resumed !== null) committed = await resumeSegments(store, resumed, input.checkpoint);
+        flights = await openFlightLog(store, {
+          ...{ run: input.run, iteration: input.iteration },
+          batch: sha256Hex(canonicalJson(input)).slice(0, 32),
+          writer: randomBytes(8).toString('hex'),
+        });
+        const isCareful = Context.current().info.attempt > 1 || flights.casualties.found;
         await policies.serve(input.checkpoint); // loaded before the first call, not inside it
         server = await serveGateway(
           createGateway({
@@ -159,89 +168,90 @@ export function createRolloutActivities({
             apiKeys: null,
             rewards: null,
           }),
+          { host: address.host },
         );
-        const baseUrl = `${server.url}/v1`;
-        for (let from = progress.committed; from < planned.length; from = progress.committed) {
-          const chunk = planned.slice(from, from + segmentRollouts);
-          let done = from;
-          const finished = await runBatch(
-            {
-              run: input.run,
-              iteration: input.iteration,
-              agent: input.agent,
-              model: `ratchet/${input.policy}`,
+        let from = committed.progress.committed;
+        let done = from;
+        let waiting = 0;
+        const show = (): void => heartbeat.set({ ...committed.progress, done, waiting });
+        let segment: FinishedRollout[] = [];
+        const roll = isCareful ? runCarefully.bind(null, flights, solitude) : runBatch;
+        const rollouts = roll(
+          {
+            run: input.run,
+            iteration: input.iteration,
+            agent: input.agent,
+            model: `ratchet/${input.policy}`,
+            ...(input.go === undefined ? {} : { go: input.go }),
+          },
+          planned.slice(from),
+          {
+            runner: isCareful ? runner : withSolitude(runner, solitude),
+            recorder,
+            baseUrl: agentBaseUrl(address, server),
+            pressure,
+            mintKey: (session, { selected, member }) =>
+              mintSessionToken(signingKey, {
+                session,
+                agent: input.agent,
+                policy: input.policy,
+                checkpoint: input.checkpoint,
+                sampling: { temperature: input.temperature },
+                draw: {
+                  seed: input.seed,
+                  iteration: input.iteration,
+                  task: selected.task.id,
+                  member,
+                },
+                expiresAt: Math.ceil((Date.now() + timeoutMs + KEY_SLACK_MS) / 1000),
+              }),
+          },
+          {
+            concurrency: input.rollouts.concurrency,
+            timeoutMs,
+            attempts: input.rollouts.attempts,
+            retryDelayMs: backoffMs,
+            // Agents go on while a segment is written.
+            ahead: Math.max(segmentRollouts, input.rollouts.concurrency),
+            signal,
+            handOver,
+            onFinished: (durationMs) => {
+              done += 1;
+              meter.observe('rolloutSeconds', durationMs / 1000, {});
+              show();
             },
-            chunk,
-            {
-              runner,
-              recorder,
-              baseUrl,
-              mintKey: (session, { selected, member }) =>
-                mintSessionToken(signingKey, {
-                  session,
-                  agent: input.agent,
-                  policy: input.policy,
-                  checkpoint: input.checkpoint,
-                  sampling: { temperature: input.temperature },
-                  draw: {
-                    seed: input.seed,
-                    iteration: input.iteration,
-                    task: selected.task.id,
-                    member,
-                  },
-                  expiresAt: Math.ceil((Date.now() + timeoutMs + KEY_SLACK_MS) / 1000),
-                }),
+            onWaiting: (isWaiting) => {
+              waiting += isWaiting ? 1 : -1;
+              show();
             },
-            {
-              concurrency: input.rollouts.concurrency,
-              timeoutMs,
-              attempts: input.rollouts.attempts,
-              signal,
-              handOver,
-              onFinished: (durationMs) => {
-                done += 1;
-                meter.observe('rolloutSeconds', durationMs / 1000, {});
-                heartbeat.set({ ...progress, done });
-              },
-            },
+          },
+        );
+        const commit = async (): Promise<void> => {
+          const upTo = from + segment.length;
+          const ref = await writeJsonLines(store, keyOf(from), segmentLines(segment));
+          const tallied = tally(segment);
+          committed = await addSegment(store, committed, { ref, ...tallied }, upTo, () =>
+            keyOf(`upto-${upTo}`),
           );
-          if (finished.length > 0) {
-            const key = runSegmentKey(
-              input.run,
-              input.iteration,
-              'trajectories',
-              `${attempt}-${from}`,
-            );
-            const ref = await writeJsonLines(store, key, segmentLines(finished));
-            const tallied = tally(finished);
-            progress = {
-              done: from + finished.length,
-              of: planned.length,
-              committed: from + finished.length,
-              segments: [...progress.segments, { ref, ...tallied }],
-            };
-            heartbeat.set(progress);
-            measure(meter, ref, tallied);
-          }
-          if (finished.length < chunk.length) throw handOver.begun.reason;
+          measure(meter, ref, tallied);
+          show();
+          from = upTo;
+          segment = [];
+        };
+        for await (const finished of rollouts) {
+          segment.push(finished);
+          if (segment.length === segmentRollouts) await commit();
         }
+        if (segment.length > 0) await commit();
+        if (from < planned.length) throw handOver.begun.reason;
       } finally {
         heartbeat.stop();
         await server?.close(0);
+        await flights?.close();
       }
-      const manifest: BatchManifest = {
-        formatVersion: 1,
-        checkpoint: input.checkpoint,
-        segments: progress.segments.map(({ ref }) => ref),
-        rollouts: planned.length,
-        outcomes: sumCounts(progress.segments.map(({ outcomes }) => outcomes)),
-        drops: sumCounts(progress.segments.map(({ drops }) => drops)),
-      };
-      const batch = await writeJsonLines(
-        store,
-        runSegmentKey(input.run, input.iteration, 'trajectories', `${attempt}-batch`),
-        [manifest],
-      );
+      const { manifest } = committed;
+      const batch = await writeJsonLines(store, keyOf('batch'), [manifest]);
+      await flights.clear();
       return {
         batch,
         rollouts: manifest.rollouts,

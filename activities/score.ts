@@ -7,7 +7,7 @@ import { readSegments } from '../src/rollouts/segment-reader';
 import type { RewardRecord } from '../src/schemas/reward';
 import { ScoreInput, type ScoreResult } from '../src/schemas/stages';
 import { composeReward } from '../src/scoring/compose';
-import { scoreTrajectory } from '../src/scoring/score-trajectory';
+import { scoreTrajectory, type ScoringOptions } from '../src/scoring/score-trajectory';
 import type { Scorer } from '../src/scoring/scorer';
 import { estimateMean } from '../src/stats/mean-estimate';
 import { writeJsonLines } from '../src/storage/json-objects';
@@ -21,6 +21,8 @@ export interface ScoreDeps {
   readonly datasets: DatasetReader;
   readonly scorers: readonly Scorer[];
   readonly now: () => number;
+  /** How patient scoring is with scorers that throw or take long; the defaults of ScoringOptions when left out. */
+  readonly patience?: Omit<ScoringOptions, 'now'>;
 }
 
 export interface ScoreActivities {
@@ -36,10 +38,12 @@ export function createScoreActivities({
   datasets,
   scorers,
   now,
+  patience = {},
 }: ScoreDeps): ScoreActivities {
   return {
     async score(rawInput) {
       const input = parseActivityInput(ScoreInput, rawInput, 'score');
+      const signal = Context.current().cancellationSignal;
       const heartbeat = startHeartbeat({ done: 0 });
       try {
         const references = await datasets.references(input.datasetName, input.dataset);
@@ -59,10 +63,9 @@ export function createScoreActivities({
         const rewards: number[] = [];
         const drops: Record<string, number> = {};
         let done = 0;
-        const signal = Context.current().cancellationSignal;
         for await (const segment of readSegments(store, input.batches)) {
-          signal.throwIfAborted(); // a worker that stops gives the scoring up: it is short, and done again elsewhere
           for (const trajectory of segment.trajectories) {
+            signal.throwIfAborted(); // a worker that stops gives the scoring up: it is short, and done again elsewhere
             done += 1;
             const id = trajectory.task ?? '';
             const task = tasks.get(id);
@@ -75,7 +78,7 @@ export function createScoreActivities({
             const scored = await scoreTrajectory(
               { trajectory, task, reference, message: (messageId) => segment.message(messageId) },
               scorers,
-              { now },
+              { now, ...patience },
             );
             if (scored.kind === 'dropped') continue; // counted where it was rolled out
             if (scored.kind === 'unresolved') {

@@ -141,6 +141,22 @@ servers
   });
 
 program
+  .command('queues')
+  .description(
+    'Who polls the task queues: says also what no workflow can, that no control worker runs.',
+  )
+  .action(async () => {
+    const { connectClient } = await import('./temporal-connection.js');
+    const { queueStatus } = await import('./queue-status.js');
+    const client = await connectClient(env().home);
+    try {
+      print(JSON.stringify(await queueStatus(client, env().taskQueue), null, 2));
+    } finally {
+      await client.connection.close();
+    }
+  });
+
+program
   .command('temporal')
   .description('Run the temporal CLI that belongs to this version, against this folder’s server.')
   .allowUnknownOption()

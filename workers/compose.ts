@@ -17,6 +17,7 @@ import { createPolicyServer } from '../src/policies/choice/policy-server';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
 import type { Project } from '../src/project';
+import { unreachableFor } from '../src/rollouts/gateway-address';
 import { observeRunner } from '../src/rollouts/observed-runner';
 import { observeStore } from '../src/storage/observed-store';
 import type { ObjectStore } from '../src/storage/object-store';
@@ -67,6 +68,13 @@ export async function compose(
   const trainer = observeTrainer(createThreadTrainer({ intraOpThreads: env.threads }), meter);
   const now = Date.now;
 
+  const cutOff = unreachableFor(env.rolloutGateway, project.agents);
+  if (env.roles.includes('rollout') && cutOff.length > 0) {
+    console.warn(
+      `the agents ${cutOff.join(', ')} are services elsewhere, and the gateways that their rollouts call listen on ${env.rolloutGateway.host}, for this machine only: set RATCHET_ROLLOUT_HOST and RATCHET_ROLLOUT_URL`,
+    );
+  }
+
   const runners = new Map<string, AgentRunner>();
   const runnerFor = (agent: string): AgentRunner => {
     const existing = runners.get(agent);
@@ -91,7 +99,10 @@ export async function compose(
       ...createPromoteActivities({ store, now, hasSearchAttributes }),
     }),
     rollout: withFailureMap({
-      ...createRolloutActivities({ store, datasets, policies, runnerFor, handOver, meter }),
+      ...createRolloutActivities({
+        ...{ store, datasets, policies, runnerFor, handOver, meter },
+        address: env.rolloutGateway,
+      }),
       ...createScoreActivities({ store, datasets, scorers: project.scorers, now }),
     }),
     gpu: withFailureMap(

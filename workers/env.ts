@@ -1,8 +1,9 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { InvalidInputError } from '../src/errors';
 import { Duration, durationMs } from '../src/schemas/duration';
 import { DEFAULT_TASK_QUEUE } from '../src/loop/task-queues';
+import { checkGatewayAddress, type GatewayAddress } from '../src/rollouts/gateway-address';
 import { packageRoot } from '../src/adapters/dist-path';
 
 /** What a worker process may be asked to do. */
@@ -21,6 +22,8 @@ const whole = z
   .regex(/^\d{1,9}$/, 'expected a whole number')
   .transform(Number);
 
+/** A bucket's name is of DNS's characters; the prefix is made of what keys are made of, which the store checks. */
+const STORE = /^(?:file:.+|s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*?))?\/?)$/;
 /** Set to nothing is not set: compose files hand on variables that may be empty. */
 const optional = <S extends z.ZodType>(schema: S): z.ZodType<z.output<S> | undefined> =>
   z.preprocess((value) => (value === '' ? undefined : value), schema.optional());
@@ -32,9 +35,6 @@ const DeploymentName = z
 const BuildId = z.string().regex(/^[A-Za-z0-9._-]{1,100}$/, 'expected letters, digits, ., - and _');
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-
-/** A bucket's name is of DNS's characters; the prefix is made of what keys are made of, which the store checks. */
-const STORE = /^(?:file:.+|s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*?))?\/?)$/;
 
 /**
  * Ratchet's environment variables. Temporal's own (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles) are those of the
@@ -92,6 +92,24 @@ const Variables = z.object({
     .pipe(z.number().min(1))
     .default(500)
     .describe('Optimizer steps between two resumable states of a training.'),
+  RATCHET_SPOOL: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Folder on local disk where live calls are until they are in the store; $RATCHET_HOME/spool when unset.',
+    ),
+  RATCHET_SPOOL_MAX_BYTES: z
+    .string()
+    .regex(/^\d{1,15}$/, 'expected a whole number')
+    .transform(Number)
+    .pipe(z.number().min(1))
+    .default(2 ** 30)
+    .describe('When so much is in it, live calls are answered without being recorded.'),
+  RATCHET_SPOOL_SECONDS: whole
+    .pipe(z.number().min(1))
+    .default(30)
+    .describe('How long a live call may be in it while the store is up.'),
   RATCHET_GATEWAY_HOST: z.string().default('127.0.0.1').describe('Address the gateway listens on.'),
   RATCHET_GATEWAY_PORT: whole
     .pipe(z.number().max(65_535))
@@ -119,12 +137,19 @@ const Variables = z.object({
   RATCHET_HEALTH_FILE: optional(z.string()).describe(
     'File in which a worker says every few seconds how it is, for `ratchet health`. Off when unset.',
   ),
+  RATCHET_ROLLOUT_HOST: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address that the gateways of rollout batches listen on.'),
+  RATCHET_ROLLOUT_URL: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'How agents reach this worker, http://<host> without a port; the host above when unset.',
+    ),
 });
-
-export interface LogSettings {
-  readonly format: 'text' | 'json';
-  readonly level: (typeof LOG_LEVELS)[number];
-}
 
 /** Where the objects are. Credentials are in none of our settings: the S3 SDK finds them. */
 export type StoreLocation =
@@ -137,6 +162,11 @@ export type StoreLocation =
       readonly pathStyle: boolean | undefined;
     };
 
+export interface LogSettings {
+  readonly format: 'text' | 'json';
+  readonly level: (typeof LOG_LEVELS)[number];
+}
+
 export interface Environment {
   readonly home: string;
   readonly store: StoreLocation;
@@ -145,6 +175,7 @@ export interface Environment {
   readonly roles: readonly Role[];
   readonly threads: number;
   readonly stateEvery: number;
+  readonly spool: { readonly root: string; readonly maxBytes: number; readonly maxAgeMs: number };
   readonly gateway: { readonly host: string; readonly port: number };
   readonly shutdownGraceMs: number;
   /** Worker versioning; null: off. */
@@ -153,6 +184,7 @@ export interface Environment {
   readonly metrics: string | null;
   readonly log: LogSettings;
   readonly healthFile: string | null;
+  readonly rolloutGateway: GatewayAddress;
 }
 
 /** @throws {InvalidInputError} naming the variable. */
@@ -171,12 +203,35 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
     roles: env.RATCHET_ROLES,
     threads: env.RATCHET_THREADS,
     stateEvery: env.RATCHET_STATE_EVERY,
+    spool: {
+      root: resolve(env.RATCHET_SPOOL ?? join(home, 'spool')),
+      maxBytes: env.RATCHET_SPOOL_MAX_BYTES,
+      maxAgeMs: env.RATCHET_SPOOL_SECONDS * 1_000,
+    },
     gateway: { host: env.RATCHET_GATEWAY_HOST, port: env.RATCHET_GATEWAY_PORT },
     shutdownGraceMs: env.RATCHET_SHUTDOWN_GRACE,
     deployment: deploymentOf(env),
     metrics: env.RATCHET_METRICS ?? null,
     log: { format: env.RATCHET_LOG, level: env.RATCHET_LOG_LEVEL },
     healthFile: env.RATCHET_HEALTH_FILE ?? null,
+    rolloutGateway: checkGatewayAddress({
+      host: env.RATCHET_ROLLOUT_HOST,
+      url: env.RATCHET_ROLLOUT_URL ?? null,
+    }),
+  };
+}
+
+function storeLocation(env: z.infer<typeof Variables>, home: string): StoreLocation {
+  const store = env.RATCHET_STORE;
+  if (store === undefined) return { kind: 'file', root: resolve(home, 'store') };
+  const [, bucket, prefix] = STORE.exec(store) ?? [];
+  if (bucket === undefined) return { kind: 'file', root: resolve(store.slice('file:'.length)) };
+  return {
+    kind: 's3',
+    bucket,
+    prefix: prefix === '' ? undefined : prefix,
+    endpoint: env.RATCHET_S3_ENDPOINT,
+    pathStyle: env.RATCHET_S3_PATH_STYLE,
   };
 }
 
@@ -217,20 +272,6 @@ export function environmentTable(): string {
       `| \`${one.name}\` | ${one.default === null ? '' : `\`${one.default}\``} | ${one.description} |`,
   );
   return ['| variable | default | what it says |', '| --- | --- | --- |', ...rows].join('\n');
-}
-
-function storeLocation(env: z.infer<typeof Variables>, home: string): StoreLocation {
-  const store = env.RATCHET_STORE;
-  if (store === undefined) return { kind: 'file', root: resolve(home, 'store') };
-  const [, bucket, prefix] = STORE.exec(store) ?? [];
-  if (bucket === undefined) return { kind: 'file', root: resolve(store.slice('file:'.length)) };
-  return {
-    kind: 's3',
-    bucket,
-    prefix: prefix === '' ? undefined : prefix,
-    endpoint: env.RATCHET_S3_ENDPOINT,
-    pathStyle: env.RATCHET_S3_PATH_STYLE,
-  };
 }
 
 /** Where a project module may be: as given, from the current folder, or one that ships with Ratchet. */

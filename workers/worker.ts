@@ -1,3 +1,4 @@
+import { Client } from '@temporalio/client';
 import { bundleWorkflowCode, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { taskQueues } from '../src/loop/task-queues';
 import { activityContext } from './activity-context';
@@ -7,6 +8,7 @@ import { createHealthFile } from './health';
 import { createLog } from './log';
 import { createSdkMeter, prometheus } from './metrics';
 import { watchParkedRuns } from './parked-runs';
+import { startQueueWatch } from './queue-watch';
 import { ensureSearchAttributes } from './search-attributes';
 import { listenForShutdown } from './shutdown';
 import { connectWorker } from './temporal-connection';
@@ -90,6 +92,7 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
             workflowsPath: require.resolve('../workflows'),
             logger: createLog({ ...env.log, level: 'warn' }, base).sdk, // else a page of webpack at each start
           }),
+          stickyQueueScheduleToStartTimeout: '5s', // after the death of a worker its workflows wait this long for it
           maxConcurrentActivityTaskExecutions: 8,
         }),
       rollout: () =>
@@ -121,7 +124,14 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
       );
     }
     onReady(`polling ${env.roles.map((role) => queues[role]).join(', ')}`);
-    await Promise.all(running);
+    const watch = env.roles.includes('control')
+      ? startQueueWatch({
+          client: new Client(server),
+          taskQueue: env.taskQueue,
+          warn: (line) => log.warn(line),
+        })
+      : null;
+    await Promise.all(running).finally(() => watch?.stop());
   } finally {
     for (const close of closing.toReversed()) await close();
   }

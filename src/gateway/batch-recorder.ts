@@ -11,6 +11,8 @@ export interface SessionRecording {
   readonly messages: ReadonlyMap<string, Message>;
   readonly toolsets: ReadonlyMap<string, readonly Tool[]>;
   readonly failures: readonly RecordedFailure[];
+  /** How many of the failures, counted from the last, came after the last answered call. */
+  readonly lateFailures: number;
   /** Calls that had no answer yet when the session was taken. */
   readonly pendingCalls: number;
 }
@@ -34,6 +36,7 @@ interface OpenSession {
   readonly messages: Map<string, Message>;
   readonly toolsets: Map<string, readonly Tool[]>;
   readonly failures: RecordedFailure[];
+  lateFailures: number;
   pendingCalls: number;
 }
 
@@ -43,6 +46,7 @@ function emptySession(): OpenSession {
     messages: new Map(),
     toolsets: new Map(),
     failures: [],
+    lateFailures: 0,
     pendingCalls: 0,
   };
 }
@@ -64,8 +68,9 @@ export function createBatchRecorder(): BatchRecorder {
       const recording = open.get(session);
       if (recording === undefined) return () => undefined; // over already: nobody counts any more
       recording.pendingCalls += 1;
-      return () => {
+      return (isAnswer) => {
         recording.pendingCalls -= 1;
+        if (isAnswer) recording.lateFailures = 0; // also an answer without a decision is one
       };
     },
 
@@ -91,7 +96,10 @@ export function createBatchRecorder(): BatchRecorder {
     },
 
     recordFailure(failure) {
-      open.get(failure.session)?.failures.push(failure);
+      const recording = open.get(failure.session);
+      if (recording === undefined) return; // over already: nobody counts any more
+      recording.failures.push(failure);
+      recording.lateFailures += 1;
     },
   };
 }

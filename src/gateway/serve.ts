@@ -14,6 +14,7 @@ export interface ServeOptions {
 export interface ServedGateway {
   /** `http://<host>:<port>`; agents get this and `/v1` as their base URL. */
   readonly url: string;
+  readonly port: number;
   /** Takes no new connections, lets the calls under way finish for at most `graceMs` (default 10 s), then cuts what is left. */
   close(graceMs?: number): Promise<void>;
 }
@@ -29,6 +30,7 @@ export async function serveGateway(
   const shownHost = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   return {
     url: `http://${shownHost}:${address.port}`,
+    port: address.port,
     close: (graceMs = 10_000) => close(server, graceMs),
   };
 }

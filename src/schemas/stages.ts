@@ -89,6 +89,8 @@ export const RollOutInput = z.strictObject({
   seed: z.int().min(0),
   temperature: z.number().min(0),
   rollouts: RolloutConfig,
+  /** How often a person has had this batch rolled out again, if at all: each go has sessions of its own. */
+  go: z.int().positive().optional(),
 });
 export type RollOutInput = z.infer<typeof RollOutInput>;
 

@@ -1,5 +1,6 @@
 import { sha256Hex } from './digest';
 import { blobKey } from './keys';
+import { putContent } from './content';
 import type { ObjectRef } from '../schemas/object-ref';
 import { refOf, verify } from './object-ref';
 import type { ObjectStore } from './object-store';
@@ -11,8 +12,7 @@ import type { ObjectStore } from './object-store';
  */
 export async function putBlob(store: ObjectStore, bytes: Uint8Array): Promise<ObjectRef> {
   const ref = refOf(blobKey(sha256Hex(bytes)), bytes);
-  // Losing the condition means that the same bytes are there: nothing else is ever written under this key.
-  await store.put(ref.key, bytes, { ifAbsent: true, sha256: ref.sha256 });
+  await putContent(store, ref, bytes);
   return ref;
 }
 

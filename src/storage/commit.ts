@@ -9,7 +9,8 @@ import {
   decodeManifest,
   encodeManifest,
 } from './manifest';
-import { getIfPresent, verify } from './object-ref';
+import { putContent } from './content';
+import { getIfPresent, refOf, verify } from './object-ref';
 import type { Body, ObjectStore } from './object-store';
 
 // A directory is files and one manifest, committed as a whole under the manifest's digest: checkpoints and datasets are directories.
@@ -65,14 +66,14 @@ export async function writeDirectory(
   const folder = place.folder(digest);
 
   // A crash in here leaves files without a manifest: no directory. Whoever commits the same content later finds them in place.
-  for (const [name, { sha256 }] of Object.entries(manifest.data.files)) {
+  for (const [name, expected] of Object.entries(manifest.data.files)) {
     const body = files.get(name);
     if (body !== undefined) {
-      await store.put(folder + name, toBody(body), { ifAbsent: true, sha256 });
+      await putContent(store, { key: folder + name, ...expected }, () => toBody(body));
     }
   }
   // This line is the commit. A crash before it: nothing to see. After it: everything, each file checked when it was written.
-  await store.put(folder + MANIFEST_FILE, bytes, { ifAbsent: true, sha256: sha256Hex(bytes) });
+  await putContent(store, refOf(folder + MANIFEST_FILE, bytes), bytes);
   return digest;
 }
 
@@ -85,13 +86,14 @@ export async function readManifest(
   place: DirectoryPlace,
   digest: Digest,
 ): Promise<Manifest> {
-  const stored = await getIfPresent(store, place.folder(digest) + MANIFEST_FILE);
+  const key = place.folder(digest) + MANIFEST_FILE;
+  const stored = await getIfPresent(store, key);
   if (stored === null) {
     throw new NotFoundError(`no ${place.kind} was committed under this digest`, {
       context: { digest },
     });
   }
-  return decodeManifest(stored.bytes, place.kind, digest);
+  return decodeManifest(stored.bytes, place.kind, digest, key);
 }
 
 /**
@@ -134,14 +136,15 @@ async function readFileOf(
   if (expected === undefined) {
     throw new NotFoundError(`the ${place.kind} has no such file`, { context: { digest, file } });
   }
-  const stored = await getIfPresent(store, place.folder(digest) + file);
+  const key = place.folder(digest) + file;
+  const stored = await getIfPresent(store, key);
   if (stored === null) {
     throw new IntegrityError(
       `a file of a committed ${place.kind} is missing: expected sha256 ${expected.sha256} of ${expected.sizeBytes} bytes, got no object; restore it from a copy`,
-      { context: { digest, file } },
+      { context: { key, digest, file } },
     );
   }
-  verify(stored.bytes, expected, { digest, file });
+  verify(stored.bytes, expected, { key, digest, file });
   return stored.bytes;
 }
 

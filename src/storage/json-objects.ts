@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { IntegrityError } from '../errors';
+import { type Damage, IntegrityError } from '../errors';
 import type { Digest } from '../schemas/ids';
 import type { ObjectRef } from '../schemas/object-ref';
 import { canonicalJson } from './canonical-json';
-import { digestOf } from './digest';
+import { digestOf, sha256Hex } from './digest';
 import { evaluationKey } from './keys';
+import { putContent } from './content';
 import { putRef, readRef, refOf, verify } from './object-ref';
 import type { ObjectStore } from './object-store';
 
@@ -39,9 +40,10 @@ export async function readJsonLines<T>(
   if (lines.pop() !== '') {
     throw new IntegrityError('a segment is cut off: expected a line end as its last byte', {
       context: { key },
+      damage: damageOf(key, bytes, 'a line end as its last byte'),
     });
   }
-  return lines.map((line, i) => parse(line, schema, { key, line: i + 1 }));
+  return lines.map((line, i) => parse(line, schema, { key, line: i + 1 }, bytes));
 }
 
 /**
@@ -61,15 +63,14 @@ export async function readJson<T>(
 
 /** @throws {IntegrityError} if the bytes are not JSON of this schema. */
 export function parseJson<T>(bytes: Uint8Array, schema: z.ZodType<T>, key: string): T {
-  return parse(decodeUtf8(bytes, key), schema, { key });
+  return parse(decodeUtf8(bytes, key), schema, { key }, bytes);
 }
 
 /** Stores an evaluation under the digest of its canonical JSON. The same evaluation again changes nothing. */
 export async function writeEvaluation(store: ObjectStore, evaluation: unknown): Promise<Digest> {
   const bytes = new TextEncoder().encode(canonicalJson(evaluation));
   const digest = digestOf(bytes);
-  const ref = refOf(evaluationKey(digest), bytes);
-  await store.put(ref.key, bytes, { ifAbsent: true, sha256: ref.sha256 });
+  await putContent(store, refOf(evaluationKey(digest), bytes), bytes);
   return digest;
 }
 
@@ -101,14 +102,24 @@ function decodeUtf8(bytes: Uint8Array, key: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new IntegrityError('a stored text is not UTF-8', { context: { key }, cause });
+    throw new IntegrityError('a stored text is not UTF-8', {
+      context: { key },
+      cause,
+      damage: damageOf(key, bytes, 'text in UTF-8'),
+    });
   }
+}
+
+/** For objects that no reference and no key gives a hash: their form shows that they were cut or changed. */
+function damageOf(key: string, bytes: Uint8Array, expected: string): Damage {
+  return { key, expected, sha256: null, gotSha256: sha256Hex(bytes) };
 }
 
 function parse<T>(
   text: string,
   schema: z.ZodType<T>,
-  context: Readonly<Record<string, string | number>>,
+  context: Readonly<Record<string, string | number>> & { readonly key: string },
+  bytes: Uint8Array,
 ): T {
   let json: unknown;
   try {
@@ -116,9 +127,10 @@ function parse<T>(
   } catch (cause) {
     throw new IntegrityError(
       `stored JSON cannot be read: expected JSON, got ${JSON.stringify(text.slice(0, 80))}`,
-      { context, cause },
+      { context, cause, damage: damageOf(context.key, bytes, 'JSON') },
     );
   }
+  // No damage is claimed below: JSON of another schema may be what a newer version wrote.
   const parsed = schema.safeParse(json);
   if (!parsed.success) {
     throw new IntegrityError(

@@ -24,7 +24,7 @@ export async function putRef(
   const stored = refOf(key, (await store.get(key)).bytes);
   if (stored.sha256 === ref.sha256) return ref;
   throw new ConflictError(
-    `an immutable object was already written with other bytes: expected ${describe(ref)}, got ${describe(stored)}; make the key unique to the attempt that writes it`,
+    `an immutable object was already written with other bytes: expected ${describeBytes(ref)}, got ${describeBytes(stored)}; make the key unique to the attempt that writes it`,
     { context: { key } },
   );
 }
@@ -45,17 +45,28 @@ export async function readRef(store: ObjectStore, ref: ObjectRef): Promise<Uint8
 export function verify(
   bytes: Uint8Array,
   expected: Pick<ObjectRef, 'sha256' | 'sizeBytes'>,
-  context: Readonly<Record<string, string>>,
+  context: Readonly<Record<string, string>> & { readonly key: string },
 ): void {
   const got = { sha256: sha256Hex(bytes), sizeBytes: bytes.byteLength };
   if (got.sha256 === expected.sha256 && got.sizeBytes === expected.sizeBytes) return;
   throw new IntegrityError(
-    `stored bytes are not the ones that were committed: expected ${describe(expected)}, got ${describe(got)}; restore the object from a copy, or quarantine it`,
-    { context },
+    `stored bytes are not the ones that were committed: expected ${describeBytes(expected)}, got ${describeBytes(got)}; restore the object from a copy, or quarantine it`,
+    {
+      context,
+      damage: {
+        key: context.key,
+        expected: describeBytes(expected),
+        sha256: expected.sha256,
+        gotSha256: got.sha256,
+      },
+    },
   );
 }
 
-function describe({ sha256, sizeBytes }: Pick<ObjectRef, 'sha256' | 'sizeBytes'>): string {
+export function describeBytes({
+  sha256,
+  sizeBytes,
+}: Pick<ObjectRef, 'sha256' | 'sizeBytes'>): string {
   return `sha256 ${sha256} of ${sizeBytes} bytes`;
 }
 

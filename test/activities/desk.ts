@@ -8,6 +8,8 @@ import { createDatasetReader, type DatasetReader } from '../../src/datasets/data
 import { registerDataset } from '../../src/datasets/register-dataset';
 import type { AgentInvocation, ModuleAgent } from '../../src/ports/agent-runner';
 import { noHandOver, type HandOver } from '../../src/ports/hand-over';
+import { type GatewayAddress, LOOPBACK } from '../../src/rollouts/gateway-address';
+import type { PolicyServer } from '../../src/policies/policy-server';
 import { readSegments } from '../../src/rollouts/segment-reader';
 import { ChoiceConfig } from '../../src/schemas/choice-config';
 import type { Digest } from '../../src/schemas/ids';
@@ -93,21 +95,28 @@ export interface Desk {
 }
 
 export interface DeskOptions {
+  /** A store that outlives the desk; one of its own when left out. */
+  readonly store?: ObjectStore;
   readonly counts?: Readonly<Partial<Record<Split, number>>>;
   readonly runAgent?: ModuleAgent;
   readonly scorers?: readonly Scorer[];
+  /** A view of the policy server, to break it. */
+  readonly serve?: (policies: FakePolicyServer) => PolicyServer;
   readonly segmentRollouts?: number;
   readonly handOver?: HandOver;
+  readonly address?: GatewayAddress;
 }
 
 export async function openDesk({
+  store = createMemoryObjectStore(),
   counts = { train: 20 },
   runAgent = agent,
   scorers = [resolved],
+  serve = (policies) => policies,
   segmentRollouts = 500,
   handOver = noHandOver(),
+  address = LOOPBACK,
 }: DeskOptions = {}): Promise<Desk> {
-  const store = createMemoryObjectStore();
   const datasets = createDatasetReader(store);
   const policies = createFakePolicyServer();
   const dataset = await registerDataset(store, 'desk', source(counts));
@@ -123,14 +132,22 @@ export async function openDesk({
   const now = (): number => Date.parse('2026-11-24T08:00:00.000Z');
   const rolloutOn = (on: ObjectStore, from: DatasetReader): RolloutActivities =>
     createRolloutActivities({
-      ...{ store: on, datasets: from, policies, segmentRollouts, handOver },
+      ...{
+        store: on,
+        datasets: from,
+        policies: serve(policies),
+        segmentRollouts,
+        handOver,
+        address,
+      },
+      backoffMs: 1, // failures are many here, and nobody needs the time
       runnerFor: () => runner,
     });
   return {
     ...{ store, datasets, policies, dataset, checkpoint, invocations },
     rollout: rolloutOn(store, datasets),
     rolloutOn: (other) => rolloutOn(other, createDatasetReader(other)),
-    score: createScoreActivities({ store, datasets, scorers, now }),
+    score: createScoreActivities({ store, datasets, scorers, now, patience: { backoffMs: 1 } }),
     rollOutInput: (rest = {}) =>
       RollOutInput.parse({
         ...{ run: 'desk-1.abc', iteration: 2, policy: 'support', agent: 'fake' },

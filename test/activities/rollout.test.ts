@@ -97,6 +97,18 @@ describe('a rollout batch', () => {
     expect(armsOf(await trajectoriesOf(desk.store, other.batch))).not.toEqual(armsOf(trajectories));
   });
 
+  it('begun again by a person makes the same decisions in sessions and segments of their own', async () => {
+    const desk = await openDesk();
+    const first = await trajectoriesOf(desk.store, (await rollOut(desk)).batch);
+    const second = await trajectoriesOf(desk.store, (await rollOut(desk, { go: 1 })).batch);
+    const without = (all: readonly Trajectory[]): unknown =>
+      timeless(all.map((trajectory) => ({ ...trajectory, id: '' })));
+    expect(without(second)).toEqual(without(first));
+    expect(new Set([...first, ...second].map(({ id }) => id)).size).toBe(40);
+    const keys = desk.invocations.map(({ idempotencyKey }) => idempotencyKey);
+    expect(new Set(keys).size).toBe(20); // a tool that acts on the world acts once
+  });
+
   it('rolls the same tasks out in two shards as in one', async () => {
     const desk = await openDesk();
     const one = await rollOut(desk);
@@ -109,6 +121,14 @@ describe('a rollout batch', () => {
     expect(timeless(await trajectoriesOf(desk.store, a.batch, b.batch))).toEqual(
       timeless(await trajectoriesOf(desk.store, one.batch)),
     );
+  });
+
+  it('tells agents elsewhere the address that they reach the worker by', async () => {
+    const desk = await openDesk({ address: { host: '0.0.0.0', url: 'http://localhost' } });
+    const { outcomes } = await rollOut(desk);
+    expect(outcomes).toEqual({ completed: 20 });
+    for (const { baseUrl } of desk.invocations)
+      expect(baseUrl).toMatch(/^http:\/\/localhost:\d+\/v1$/);
   });
 
   it('tells the occurrences of a task apart where it is longer than the split', async () => {
@@ -163,6 +183,22 @@ describe('failures in a rollout batch', () => {
     expect(attempts.filter((attempt) => attempt === 2)).toHaveLength(1);
   });
 
+  it('of an upstream that is busy for a while cost no rollout, and show in the heartbeat', async () => {
+    const desk = await openDesk();
+    const environment = activityEnvironment();
+    const beats: { done: number; waiting: number }[] = [];
+    environment.on('heartbeat', (beat: (typeof beats)[number]) => beats.push(beat));
+    desk.policies.failWith = new TransientError('busy');
+    setTimeout(() => (desk.policies.failWith = null), 1_300); // a beat each second
+    const input = desk.rollOutInput({
+      rollouts: { shards: 1, timeout: '5s', concurrency: 20, attempts: 5 },
+    });
+    const result = await environment.run(() => desk.rollout.rollOut(input));
+    expect(result).toMatchObject({ outcomes: { completed: 20 }, drops: {} });
+    expect(beats.some(({ done, waiting }) => done === 0 && waiting >= 18)).toBe(true);
+    expect(beats.at(-1)).toMatchObject({ done: 20, waiting: 0 });
+  });
+
   it('of an agent that never ends are the policy’s, once it was answered every time', async () => {
     const desk = await openDesk({
       runAgent: async (invocation) => {
@@ -213,6 +249,56 @@ describe('a rollout batch whose worker died', () => {
     expect(timeless(await trajectoriesOf(desk.store, resumed.batch))).toEqual(
       timeless(await trajectoriesOf(whole.store, unbroken.batch)),
     );
+  });
+});
+
+describe('the heartbeat of a rollout batch', () => {
+  /** Of a batch of as many segments as rollouts, the longest and the last. */
+  async function beatsOf(
+    rollouts: number,
+  ): Promise<{ longest: number; last: unknown; desk: Desk }> {
+    const desk = await openDesk({ segmentRollouts: 1 });
+    const environment = activityEnvironment();
+    let longest = 0;
+    let last: unknown = null;
+    environment.on('heartbeat', (details) => {
+      longest = Math.max(longest, JSON.stringify(details).length);
+      last = JSON.parse(JSON.stringify(details));
+    });
+    const selection = { split: 'train', order: 'shuffled', from: 0, count: rollouts } as const;
+    await environment.run(() => desk.rollout.rollOut(desk.rollOutInput({ selection })));
+    return { longest, last, desk };
+  }
+
+  it('does not grow with the number of segments', async () => {
+    const { longest } = await beatsOf(20);
+    expect((await beatsOf(400)).longest).toBeLessThan(longest + 5_000);
+  });
+
+  it('names them all: an attempt that follows the last beat has nothing left to do', async () => {
+    const { last, desk } = await beatsOf(50);
+    const before = desk.invocations.length;
+    const selection = { split: 'train', order: 'shuffled', from: 0, count: 50 } as const;
+    const environment = activityEnvironment({ attempt: 2, heartbeatDetails: last });
+    const result: RollOutResult = await environment.run(() =>
+      desk.rollout.rollOut(desk.rollOutInput({ selection })),
+    );
+    expect(desk.invocations.length).toBe(before);
+    expect(result).toMatchObject({ rollouts: 50, outcomes: { completed: 50 }, drops: {} });
+    const trajectories = await trajectoriesOf(desk.store, result.batch);
+    expect(new Set(trajectories.map(({ id }) => id)).size).toBe(50);
+  });
+
+  it('whose manifest is gone from the store costs time, not rollouts', async () => {
+    const { last, desk } = await beatsOf(50);
+    const { earlier } = last as { earlier: { key: string } };
+    await desk.store.delete(earlier.key);
+    const selection = { split: 'train', order: 'shuffled', from: 0, count: 50 } as const;
+    const environment = activityEnvironment({ attempt: 2, heartbeatDetails: last });
+    const result: RollOutResult = await environment.run(() =>
+      desk.rollout.rollOut(desk.rollOutInput({ selection })),
+    );
+    expect(result).toMatchObject({ rollouts: 50, outcomes: { completed: 50 }, drops: {} });
   });
 });
 

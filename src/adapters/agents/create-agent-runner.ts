@@ -1,4 +1,5 @@
 import type { AgentRunner, AgentSpec } from '../../ports/agent-runner';
+import { createHttpRunner } from './http-runner';
 import { createModuleRunner } from './module-runner';
 import { createProcessRunner } from './process-runner';
 
@@ -9,5 +10,7 @@ export function createAgentRunner(spec: AgentSpec): AgentRunner {
       return createModuleRunner(spec.run);
     case 'process':
       return createProcessRunner(spec);
+    case 'http':
+      return createHttpRunner(spec);
   }
 }

@@ -5,6 +5,7 @@ import type {
   AgentInvocation,
   AgentRunner,
   ModuleAgent,
+  RunOptions,
 } from '../../ports/agent-runner';
 import { crashed, returned } from './agent-exit';
 import { createStopWatch } from './stop-watch';
@@ -26,7 +27,7 @@ export function createModuleRunner(
 ): AgentRunner {
   async function execute(
     invocation: AgentInvocation,
-    timeoutMs: number,
+    { timeoutMs }: RunOptions,
     signals: readonly AbortSignal[],
   ): Promise<AgentExit> {
     const watch = createStopWatch(timeoutMs, signals);

@@ -1,6 +1,12 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { describeError } from '../../errors';
-import type { AgentExit, AgentInvocation, AgentRunner, AgentSpec } from '../../ports/agent-runner';
+import type {
+  AgentExit,
+  AgentInvocation,
+  AgentRunner,
+  AgentSpec,
+  RunOptions,
+} from '../../ports/agent-runner';
 import { crashed, MAX_RESULT_BYTES, returned } from './agent-exit';
 import { killAtExit } from './kill-at-exit';
 import { createOutputTail, lastLine, type OutputTail } from './output-tail';
@@ -37,7 +43,7 @@ export function createProcessRunner(
 ): AgentRunner {
   async function execute(
     invocation: AgentInvocation,
-    timeoutMs: number,
+    { timeoutMs }: RunOptions,
     signals: readonly AbortSignal[],
   ): Promise<AgentExit> {
     const child = start(spec, invocation);

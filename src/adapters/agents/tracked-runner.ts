@@ -1,10 +1,10 @@
 import { InvalidInputError } from '../../errors';
-import type { AgentExit, AgentInvocation, AgentRunner } from '../../ports/agent-runner';
+import type { AgentExit, AgentInvocation, AgentRunner, RunOptions } from '../../ports/agent-runner';
 
 /** One attempt; any of the signals stops it. Never rejects for what the agent does. */
 export type Execute = (
   invocation: AgentInvocation,
-  timeoutMs: number,
+  options: RunOptions,
   signals: readonly AbortSignal[],
 ) => Promise<AgentExit>;
 
@@ -13,10 +13,11 @@ export function createTrackedRunner(execute: Execute): AgentRunner {
   const closing = new AbortController();
   const running = new Set<Promise<AgentExit>>();
   return {
-    async run(invocation, { timeoutMs, signal }) {
+    async run(invocation, options) {
+      const { signal } = options;
       if (closing.signal.aborted) throw new InvalidInputError('the agent runner is closed');
       if (signal.aborted) return { kind: 'cancelled' };
-      const execution = execute(invocation, timeoutMs, [signal, closing.signal]);
+      const execution = execute(invocation, options, [signal, closing.signal]);
       running.add(execution);
       try {
         return await execution;

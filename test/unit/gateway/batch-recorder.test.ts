@@ -47,7 +47,24 @@ describe('a batch’s recorder', () => {
     const answered = recorder.begin('s');
     recorder.begin('s');
     recorder.begin('a session that is not open');
-    answered();
+    answered(true);
     expect(recorder.take('s').pendingCalls).toBe(1);
+  });
+
+  test('a failure is late until a call is answered, be it with a decision, an old one or none', () => {
+    const recorder = createBatchRecorder();
+    const fail = (session: string): void => {
+      const answered = recorder.begin(session);
+      recorder.recordFailure({ session, agent: 'desk', status: 503, detail: 'busy' });
+      answered(false);
+    };
+    for (const session of ['s', 't']) {
+      recorder.open(session);
+      fail(session);
+      recorder.begin(session)(true);
+    }
+    for (let i = 0; i < 2; i += 1) fail('t');
+    expect(recorder.take('s')).toMatchObject({ failures: [{}], lateFailures: 0 });
+    expect(recorder.take('t')).toMatchObject({ failures: [{}, {}, {}], lateFailures: 2 });
   });
 });

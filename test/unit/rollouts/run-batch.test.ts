@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createBatchRecorder } from '../../../src/gateway/batch-recorder';
 import type { AgentExit, AgentInvocation, AgentRunner } from '../../../src/ports/agent-runner';
+import { createBackPressure } from '../../../src/rollouts/back-pressure';
 import {
   runBatch,
   type BatchOptions,
@@ -23,11 +24,11 @@ const numberOf = ({ input }: AgentInvocation): number => (input as { n: number }
 type Behave = (invocation: AgentInvocation, signal: AbortSignal) => Promise<AgentExit>;
 
 /** A batch over an agent that behaves as told; its API key is its session, and it makes one call before anything else. */
-async function run(
+function start(
   rollouts: readonly PlannedRollout[],
   behave: Behave,
   options: Partial<BatchOptions> = {},
-): Promise<FinishedRollout[]> {
+): AsyncGenerator<FinishedRollout> {
   const recorder = createBatchRecorder();
   const runner: AgentRunner = {
     run: async (invocation, { signal }) => {
@@ -40,19 +41,33 @@ async function run(
   return runBatch(
     place,
     rollouts,
-    { runner, recorder, baseUrl: 'http://gateway/v1', mintKey: (session) => session },
+    {
+      ...{ runner, recorder, baseUrl: 'http://gateway/v1', mintKey: (session) => session },
+      pressure: createBackPressure({ most: options.concurrency ?? 4, baseMs: 5 }),
+    },
     {
       concurrency: 4,
       timeoutMs: 1_000,
       attempts: 3,
+      ahead: 100,
+      retryDelayMs: 1,
       signal: new AbortController().signal,
       onFinished: () => undefined,
+      onWaiting: () => undefined,
       ...options,
     },
   );
 }
 
+/** All of it. */
+async function run(...batch: Parameters<typeof start>): Promise<FinishedRollout[]> {
+  const finished: FinishedRollout[] = [];
+  for await (const one of start(...batch)) finished.push(one);
+  return finished;
+}
+
 const returned: AgentExit = { kind: 'returned', result: null };
+const unavailable: AgentExit = { kind: 'unavailable', detail: 'nobody there' };
 const crashed: AgentExit = { kind: 'crashed', detail: 'it broke' };
 
 describe('a batch of rollouts', () => {
@@ -80,6 +95,22 @@ describe('a batch of rollouts', () => {
     };
     await run(some(20), agent, { concurrency: 3 });
     expect(most).toBe(3);
+  });
+
+  it('goes on around a slow agent, but no further ahead than asked', async () => {
+    let begun = 0;
+    let begunMeanwhile = 0;
+    const agent: Behave = async (invocation) => {
+      begun += 1;
+      if (numberOf(invocation) === 0) {
+        await delay(50);
+        begunMeanwhile = begun;
+      }
+      return returned;
+    };
+    const finished = await run(some(30), agent, { concurrency: 3, ahead: 12 });
+    expect(begunMeanwhile).toBe(12);
+    expect(finished).toHaveLength(30);
   });
 
   it('counts every rollout as finished once', async () => {
@@ -151,6 +182,91 @@ describe('a rollout that infrastructure failed', () => {
     });
     expect(runs).toBe(1);
     expect(finished?.trajectory.outcome).toEqual({ kind: 'policyFailed', reason: 'deadline' });
+  });
+});
+
+describe('a batch whose caller stops early', () => {
+  it('stops the agents that run, and leaves nothing running', async () => {
+    let running = 0;
+    let begun = 0;
+    const agent: Behave = async (invocation, signal) => {
+      begun += 1;
+      if (numberOf(invocation) === 0) return returned;
+      running += 1;
+      await new Promise<void>((stop) => signal.addEventListener('abort', () => stop()));
+      running -= 1;
+      return { kind: 'cancelled' };
+    };
+    for await (const { trajectory } of start(some(40), agent)) {
+      expect(trajectory.task).toBe('task-0');
+      break; // as where a segment cannot be written
+    }
+    expect({ running, begun }).toEqual({ running: 0, begun: 5 });
+  });
+});
+
+describe('a batch that is pushed back', () => {
+  it('asks less and waits, so that an outage costs time and no rollout', async () => {
+    const backAt = performance.now() + 100;
+    let duringOutage = 0;
+    let running = 0;
+    const atOnce: number[] = [];
+    const agent = async (): Promise<AgentExit> => {
+      atOnce.push(++running);
+      const isBack = performance.now() > backAt;
+      await delay(1);
+      running -= 1;
+      if (!isBack) duringOutage += 1;
+      return isBack ? returned : unavailable;
+    };
+    const finished = await run(some(40), agent, { concurrency: 8 });
+    for (const { trajectory } of finished)
+      expect(trajectory.outcome).toMatchObject({ kind: 'completed' });
+    // 8, 4, 2, 1, 1: what 40 rollouts of 3 attempts each would burn at once is 120.
+    expect(duringOutage).toBeLessThanOrEqual(16);
+    expect(Math.max(...atOnce.slice(8, duringOutage))).toBeLessThanOrEqual(4);
+  });
+
+  it('says how many wait, and counts none of it as progress', async () => {
+    let waiting = 0;
+    let most = 0;
+    let finished = 0;
+    const backAt = performance.now() + 40;
+    await run(some(4), async () => (performance.now() > backAt ? returned : unavailable), {
+      onFinished: () => (finished += 1),
+      onWaiting: (isWaiting) => {
+        waiting += isWaiting ? 1 : -1;
+        most = Math.max(most, waiting);
+        if (performance.now() < backAt) expect(finished).toBe(0);
+      },
+    });
+    expect({ most, waiting, finished }).toEqual({ most: 4, waiting: 0, finished: 4 });
+  });
+
+  it('gives a failed attempt a moment, twice as long each time, and holds up no other rollout', async () => {
+    const at: number[] = [];
+    const others: number[] = [];
+    const agent: Behave = async (invocation) => {
+      (numberOf(invocation) === 0 ? at : others).push(performance.now());
+      return numberOf(invocation) === 0 && at.length < 3 ? crashed : returned;
+    };
+    await run(some(20), agent, { concurrency: 2, retryDelayMs: 40 });
+    const [first = 0, second = 0, third = 0] = at;
+    expect(second - first).toBeGreaterThanOrEqual(39);
+    expect(third - second).toBeGreaterThanOrEqual(79);
+    expect(Math.max(...others)).toBeLessThan(second);
+  });
+
+  it('stops waiting when it is cancelled, with the signal’s reason', async () => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(new Error('the worker shuts down')), 20);
+    const { signal } = controller;
+    const startedAt = performance.now();
+    for (const exit of [unavailable, crashed]) {
+      const batch = run(some(8), async () => exit, { signal, retryDelayMs: 60_000, attempts: 10 });
+      await expect(batch).rejects.toThrow('the worker shuts down');
+    }
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
   });
 });
 

@@ -1,5 +1,11 @@
 import type { AgentExit } from '../../../src/ports/agent-runner';
-import { type AttemptRecording, classifyAttempt } from '../../../src/scoring/classify';
+import {
+  type AttemptRecording,
+  classifyAttempt,
+  classifyPoisoned,
+  classifyUnscored,
+  isPushedBack,
+} from '../../../src/scoring/classify';
 
 const result = { action: 'transfer' };
 const exits = {
@@ -7,6 +13,7 @@ const exits = {
   crashed: { kind: 'crashed', detail: 'out of memory' },
   timedOut: { kind: 'timedOut', timeoutMs: 60_000 },
   cancelled: { kind: 'cancelled' },
+  unavailable: { kind: 'unavailable', detail: 'nobody listens' },
 } as const satisfies Record<AgentExit['kind'], AgentExit>;
 
 const answered = [{}, {}];
@@ -26,11 +33,44 @@ describe('an attempt is classified', () => {
       { failures: failedWith(503) },
       'infraFailed cancelled',
     ],
+    ['unavailable', exits.unavailable, {}, 'infraFailed agent-unavailable'],
+    [
+      'unavailable, after answers to what it took before',
+      exits.unavailable,
+      { decisions: answered, failures: failedWith(503), pendingCalls: 1 },
+      'infraFailed agent-unavailable',
+    ],
     ['returned after a decision', exits.returned, { decisions: answered }, 'completed'],
     [
       'returned, its client having retried a 503',
       exits.returned,
       { decisions: answered, failures: failedWith(503) },
+      'completed',
+    ],
+    [
+      'returned, having swallowed the 503 of its last call',
+      exits.returned,
+      { decisions: answered, failures: failedWith(503), lateFailures: 1 },
+      'infraFailed upstream-error',
+    ],
+    [
+      'returned, having swallowed a 503 before a refused request',
+      exits.returned,
+      {
+        decisions: answered,
+        failures: [...failedWith(503), ...failedWith(400)],
+        lateFailures: 2,
+      },
+      'infraFailed upstream-error',
+    ],
+    [
+      'returned after a refused request, its client having retried a 503 before it',
+      exits.returned,
+      {
+        decisions: answered,
+        failures: [...failedWith(503), ...failedWith(400)],
+        lateFailures: 1,
+      },
       'completed',
     ],
     [
@@ -158,5 +198,64 @@ describe('an attempt is classified', () => {
     );
     expect(detailOf(exits.returned, {})).toContain('no call reached the gateway');
     expect(detailOf(exits.timedOut, { pendingCalls: 2 })).toContain('2 call(s) had no answer');
+    expect(detailOf(exits.unavailable, {})).toBe('nobody listens');
+    const swallowed = { decisions: answered, failures: failedWith(500), lateFailures: 1 };
+    expect(detailOf(exits.returned, swallowed)).toBe(
+      'HTTP 500: as recorded; then the agent returned without another answered call',
+    );
+  });
+});
+
+describe('what no single execution shows is classified', () => {
+  it('a rollout that ended its worker whenever it ran: poisoned, of infrastructure', () => {
+    expect(classifyPoisoned(2)).toMatchObject({ kind: 'infraFailed', reason: 'poisoned' });
+    expect(classifyPoisoned(2).detail).toContain('died 2 times');
+  });
+
+  it('a scorer that threw to the end: unresolved', () => {
+    expect(classifyUnscored('judge', { kind: 'threw', detail: 'HTTP 500' })).toEqual({
+      ...{ kind: 'unresolved', reason: 'scorer-failed', detail: 'judge: HTTP 500' },
+    });
+  });
+
+  it('a scorer that took too long to the end: unresolved', () => {
+    expect(classifyUnscored('judge', { kind: 'timedOut', timeoutMs: 500 })).toEqual({
+      ...{ kind: 'unresolved', reason: 'scorer-timed-out' },
+      detail: 'judge: no value within 500 ms',
+    });
+  });
+});
+
+describe('somebody pushes back', () => {
+  // Where it is so, the batch asks for less; where not, the next attempt is as good as any.
+  it.each<[boolean, string, AgentExit, Partial<AttemptRecording>]>([
+    ...[0, 408, 429, 502, 503, 504].map((status): [boolean, string, AgentExit, object] => [
+      true,
+      `by HTTP ${status}`,
+      exits.crashed,
+      { failures: failedWith(status) },
+    ]),
+    [true, 'by never answering', exits.timedOut, { pendingCalls: 1 }],
+    [true, 'by being away', exits.unavailable, {}],
+    [
+      true,
+      'in a swallowed 503',
+      exits.returned,
+      { decisions: answered, failures: failedWith(503), lateFailures: 1 },
+    ],
+    [false, 'by HTTP 500, which is about one call', exits.crashed, { failures: failedWith(500) }],
+    [false, 'by HTTP 409', exits.crashed, { failures: failedWith(409) }],
+    [false, 'by a crash', exits.crashed, {}],
+    [false, 'by an agent that decides nothing', exits.returned, {}],
+    [
+      false,
+      'in a 503 that was retried',
+      exits.returned,
+      { decisions: answered, failures: failedWith(503) },
+    ],
+    [false, 'by a deadline of the policy’s', exits.timedOut, { decisions: answered }],
+  ])('%s: %s', (expected, _, exit, rest) => {
+    const recording = { ...nothing, ...rest };
+    expect(isPushedBack(classifyAttempt(exit, recording), recording)).toBe(expected);
   });
 });

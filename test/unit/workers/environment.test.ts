@@ -12,7 +12,9 @@ describe('the environment of a process', () => {
       roles: ['control', 'rollout', 'gpu'],
       threads: 2,
       stateEvery: 500,
+      spool: { root: resolve('.ratchet/spool'), maxBytes: 2 ** 30, maxAgeMs: 30_000 },
       gateway: { host: '127.0.0.1', port: 8787 },
+      rolloutGateway: { host: '127.0.0.1', url: null },
       ...{ shutdownGraceMs: 20_000, deployment: null, metrics: null, healthFile: null },
       log: { format: 'text', level: 'info' },
     });
@@ -27,24 +29,31 @@ describe('the environment of a process', () => {
       RATCHET_ROLES: ' gpu , rollout,',
       RATCHET_THREADS: '8',
       RATCHET_STATE_EVERY: '10',
+      RATCHET_SPOOL: '/mnt/spool',
+      RATCHET_SPOOL_MAX_BYTES: '12345678901',
+      RATCHET_SPOOL_SECONDS: '5',
       RATCHET_GATEWAY_HOST: '0.0.0.0',
       RATCHET_GATEWAY_PORT: '0',
+      RATCHET_ROLLOUT_HOST: '0.0.0.0',
+      RATCHET_ROLLOUT_URL: 'http://rollout-1/',
       RATCHET_SHUTDOWN_GRACE: '1m',
-      RATCHET_DEPLOYMENT: 'ratchet',
-      RATCHET_BUILD_ID: '2026.11.25-abc',
-      RATCHET_METRICS: '0.0.0.0:9464',
+      RATCHET_DEPLOYMENT: 'desk',
+      RATCHET_BUILD_ID: '2026-11',
+      RATCHET_METRICS: '127.0.0.1:9464',
+      RATCHET_HEALTH_FILE: '/run/ratchet',
       RATCHET_LOG: 'json',
       RATCHET_LOG_LEVEL: 'warn',
-      RATCHET_HEALTH_FILE: '/tmp/health.json',
       PATH: '/usr/bin',
     });
     expect(env).toEqual({
       ...{ home: '/var/ratchet', store: { kind: 'file', root: '/mnt/store' } },
       ...{ projectModule: './mine' },
       ...{ taskQueue: 'second', roles: ['gpu', 'rollout'], threads: 8, stateEvery: 10 },
+      spool: { root: '/mnt/spool', maxBytes: 12_345_678_901, maxAgeMs: 5_000 },
       gateway: { host: '0.0.0.0', port: 0 },
-      ...{ shutdownGraceMs: 60_000, metrics: '0.0.0.0:9464', healthFile: '/tmp/health.json' },
-      deployment: { name: 'ratchet', buildId: '2026.11.25-abc' },
+      rolloutGateway: { host: '0.0.0.0', url: 'http://rollout-1' },
+      ...{ shutdownGraceMs: 60_000, metrics: '127.0.0.1:9464', healthFile: '/run/ratchet' },
+      deployment: { name: 'desk', buildId: '2026-11' },
       log: { format: 'json', level: 'warn' },
     });
   });
@@ -101,6 +110,10 @@ describe('the environment of a process', () => {
     ['RATCHET_THREADS', 'many'],
     ['RATCHET_THREADS', '0'],
     ['RATCHET_STATE_EVERY', '1.5'],
+    ['RATCHET_SPOOL', ''],
+    ['RATCHET_SPOOL_MAX_BYTES', '0'],
+    ['RATCHET_SPOOL_MAX_BYTES', '1GB'],
+    ['RATCHET_SPOOL_SECONDS', '0'],
     ['RATCHET_GATEWAY_PORT', '65536'],
     ['RATCHET_GATEWAY_PORT', '-1'],
     ['RATCHET_GATEWAY_PORT', ''], // would pick a port by chance
@@ -110,6 +123,11 @@ describe('the environment of a process', () => {
     ['RATCHET_METRICS', '9464'],
     ['RATCHET_LOG', 'xml'],
     ['RATCHET_LOG_LEVEL', 'verbose'],
+    ['RATCHET_ROLLOUT_HOST', ''],
+    ['RATCHET_ROLLOUT_HOST', '0.0.0.0'], // where to listen, but not what to tell agents
+    ['RATCHET_ROLLOUT_URL', 'rollout-1'],
+    ['RATCHET_ROLLOUT_URL', 'http://rollout-1:8080'], // each batch has a port of its own
+    ['RATCHET_ROLLOUT_URL', 'http://rollout-1/ratchet'],
   ])('names %s when it is %j', (variable, value) => {
     const read = (): unknown => readEnvironment({ [variable]: value });
     expect(read).toThrow(InvalidInputError);
