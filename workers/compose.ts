@@ -43,6 +43,8 @@ export interface CompositionOptions {
   readonly handOver?: HandOver;
   /** @default none */
   readonly meter?: Meter;
+  /** @default console.warn */
+  readonly warn?: (line: string) => void;
 }
 
 /** Where the gateway's keys are; beside the store, never in it. */
@@ -52,9 +54,14 @@ export function keyFolder(env: Environment): string {
 
 export async function compose(
   env: Environment,
-  { hasSearchAttributes, handOver = noHandOver(), meter = noMeter }: CompositionOptions,
+  {
+    hasSearchAttributes,
+    handOver = noHandOver(),
+    meter = noMeter,
+    warn = console.warn,
+  }: CompositionOptions,
 ): Promise<Composition> {
-  const store = observeStore(await openStore(env), meter);
+  const store = observeStore(await openStore(env, { log: warn }), meter);
   const project = loadProject(env.projectModule);
   const datasets = createDatasetReader(store);
   const runtime = await createThreadRuntime({ threads: 1 }); // acting shares the machine with agents and training

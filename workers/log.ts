@@ -20,6 +20,10 @@ const RENAMED: Readonly<Record<string, string>> = {
   workflowRunId: 'runId',
   sdkComponent: 'component',
 };
+/** Says nothing to anybody. */
+const LEFT_OUT = new Set(['isLocal']);
+/** What the SDK thinks is worth a warning and is how our workers are meant to be: only shown with everything else. */
+const BY_DESIGN = /^No (?:workflows|Nexus services) registered/;
 /** Never logged: keys, and names under which somebody's project might log one. A task token completes an activity. */
 const SECRET = /token|secret|password|authorization|credential|api_?key|cookie/i;
 /** Bodies of requests and prompts end up in error messages; a line that is longer tells no more. */
@@ -42,7 +46,7 @@ function toScalar(value: unknown): Scalar | undefined {
 export function loggable(meta: Readonly<Record<string, unknown>>): LogFields {
   const fields: Record<string, Scalar | undefined> = {};
   for (const [name, value] of Object.entries(meta)) {
-    if (SECRET.test(name)) continue;
+    if (SECRET.test(name) || LEFT_OUT.has(name)) continue;
     fields[RENAMED[name] ?? name] = toScalar(value);
   }
   return fields;
@@ -60,18 +64,17 @@ export function createLog(
   write: (line: string) => void = (line) => void process.stderr.write(`${line}\n`),
 ): Log {
   const emit = ({ level: at, message, timestampNanos, meta }: LogEntry): void => {
+    if (BY_DESIGN.test(message) && level !== 'debug') return;
     const time = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
     const fields = { ...base, ...loggable(meta ?? {}) };
     if (format === 'json') {
       write(JSON.stringify({ time, level: at.toLowerCase(), message: clip(message), ...fields }));
       return;
     }
-    const shown = Object.entries(fields).filter(([, value]) => value !== undefined);
-    write(
-      [time, at, clip(message), ...shown.map(([name, value]) => `${name}=${String(value)}`)].join(
-        ' ',
-      ),
-    );
+    const shown = Object.entries(fields)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => `${name}=${String(value)}`);
+    write([time, at, clip(message), ...shown].join(' ').replaceAll(/\s*\n\s*/g, ' '));
   };
   const sdk = new DefaultLogger(level.toUpperCase() as LogLevel, emit);
   return {
