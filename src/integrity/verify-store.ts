@@ -3,7 +3,7 @@ import { decodeCheckpoint } from '../policies/choice/checkpoint';
 import type { Digest } from '../schemas/ids';
 import { RewardRecord } from '../schemas/reward';
 import { DroppedRecord, RunRecord } from '../schemas/run-records';
-import { SegmentLine } from '../schemas/trajectory';
+import { LiveLine } from '../schemas/live-line';
 import { z } from 'zod';
 import { decodeChecked } from '../storage/checked-json';
 import { readCheckpoint } from '../storage/checkpoints';
@@ -426,7 +426,8 @@ async function insideOf(
 /** Every line of its schema, and every message and toolset that a decision names before the trajectory that names it. */
 async function checkSegment(store: ObjectStore, key: string): Promise<void> {
   const known = new Set<string>();
-  for (const line of await readJsonLines(store, key, SegmentLine)) {
+  for (const line of await readJsonLines(store, key, LiveLine)) {
+    if (line.type === 'unresolved') continue; // a live call without an answer names nothing
     if (line.type !== 'trajectory') {
       known.add(line.id);
       continue;

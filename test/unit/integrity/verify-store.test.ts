@@ -131,6 +131,18 @@ it('a deep walk reads live sessions and late rewards, which no hash vouches for'
   expect(findings).toContainEqual(expect.objectContaining({ key: live, problem: 'damaged' }));
 });
 
+it('a live call that a crash left without an answer is no damage', async () => {
+  const call = {
+    ...{ id: 'r1', session: 'live/desk/a', agent: 'desk', model: 'ratchet/desk' },
+    at: '2026-11-24T08:00:00.000Z',
+  };
+  const line = `${JSON.stringify({ type: 'unresolved', call })}\n`;
+  const live = 'v1/live/desk/2026-11-24/08/two.jsonl';
+  await store.put(live, Buffer.from(line));
+  const { findings } = await verify({ deep: true });
+  expect(findings.filter(({ key }) => key === live)).toEqual([]);
+});
+
 it('a walk twice over puts aside once, and changes nothing of what is whole', async () => {
   await damage(store, await keyMatching(store, /^v1\/blobs\//), 'altered');
   await verify();
