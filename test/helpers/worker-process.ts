@@ -14,6 +14,8 @@ export async function temporaryHome(): Promise<{ readonly home: string; remove()
 
 export interface WorkerProcess {
   readonly pid: number;
+  /** Resolves when the process has ended, whatever ended it. */
+  readonly ended: Promise<void>;
   /** As pulling the plug would. */
   kill(): Promise<void>;
   stop(): Promise<void>;
@@ -59,5 +61,5 @@ export async function startWorkerProcess({
     (child as ChildProcess).kill(by);
     await ended;
   };
-  return { pid: child.pid ?? 0, kill: () => end('SIGKILL'), stop: () => end('SIGTERM') };
+  return { pid: child.pid ?? 0, ended, kill: () => end('SIGKILL'), stop: () => end('SIGTERM') };
 }
