@@ -20,8 +20,13 @@ export async function writeJsonLines(
   key: string,
   rows: Iterable<unknown>,
 ): Promise<ObjectRef> {
-  const lines = Array.from(rows, (row) => `${canonicalJson(row)}\n`);
+  const lines = Array.from(rows, encodeJsonLine);
   return putRef(store, key, new TextEncoder().encode(lines.join('')));
+}
+
+/** One row of a segment. @throws {InvalidInputError} if it is not JSON. */
+export function encodeJsonLine(row: unknown): string {
+  return `${canonicalJson(row)}\n`;
 }
 
 /**
@@ -40,7 +45,7 @@ async function* linesOf(rows: AsyncIterable<unknown>): AsyncGenerator<Uint8Array
   let lines: string[] = [];
   let units = 0;
   for await (const row of rows) {
-    const line = `${canonicalJson(row)}\n`;
+    const line = encodeJsonLine(row);
     lines.push(line);
     units += line.length;
     if (units < CHUNK_UNITS) continue;
