@@ -1,4 +1,4 @@
-import { DefaultLogger, type LogEntry, type Logger, type LogLevel } from '@temporalio/worker';
+import type { Logger, LogLevel, LogMetadata } from '@temporalio/common'; // types: a gateway loads nothing of Temporal for its log
 import { describeError } from '../src/errors';
 import type { LogSettings } from './env';
 
@@ -14,6 +14,10 @@ export interface Log {
   /** For the SDK's Runtime: what workers, activities, workflows and Temporal's core say. */
   readonly sdk: Logger;
 }
+
+const SEVERITIES: readonly LogLevel[] = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR'];
+/** Under which the SDK hands on when a line was said, in nanoseconds since 1970: Temporal's core says its own later. */
+const SAID_AT = Symbol.for('log_timestamp');
 
 /** How the SDK calls what we call otherwise. */
 const RENAMED: Readonly<Record<string, string>> = {
@@ -63,10 +67,13 @@ export function createLog(
   base: LogFields,
   write: (line: string) => void = (line) => void process.stderr.write(`${line}\n`),
 ): Log {
-  const emit = ({ level: at, message, timestampNanos, meta }: LogEntry): void => {
+  const emit = (at: LogLevel, message: string, meta: LogMetadata = {}): void => {
+    if (SEVERITIES.indexOf(at) < SEVERITIES.indexOf(level.toUpperCase() as LogLevel)) return;
     if (BY_DESIGN.test(message) && level !== 'debug') return;
-    const time = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
-    const fields = { ...base, ...loggable(meta ?? {}) };
+    const saidAt = meta[SAID_AT] as bigint | undefined;
+    const ms = saidAt === undefined ? Date.now() : Number(saidAt / 1_000_000n);
+    const time = new Date(ms).toISOString();
+    const fields = { ...base, ...loggable(meta) };
     if (format === 'json') {
       write(JSON.stringify({ time, level: at.toLowerCase(), message: clip(message), ...fields }));
       return;
@@ -76,12 +83,18 @@ export function createLog(
       .map(([name, value]) => `${name}=${String(value)}`);
     write([time, at, clip(message), ...shown].join(' ').replaceAll(/\s*\n\s*/g, ' '));
   };
-  const sdk = new DefaultLogger(level.toUpperCase() as LogLevel, emit);
   return {
-    debug: (message, fields) => sdk.debug(message, fields),
-    info: (message, fields) => sdk.info(message, fields),
-    warn: (message, fields) => sdk.warn(message, fields),
-    error: (message, fields) => sdk.error(message, fields),
-    sdk,
+    debug: (message, fields) => emit('DEBUG', message, fields),
+    info: (message, fields) => emit('INFO', message, fields),
+    warn: (message, fields) => emit('WARN', message, fields),
+    error: (message, fields) => emit('ERROR', message, fields),
+    sdk: {
+      log: emit,
+      trace: (message, meta) => emit('TRACE', message, meta),
+      debug: (message, meta) => emit('DEBUG', message, meta),
+      info: (message, meta) => emit('INFO', message, meta),
+      warn: (message, meta) => emit('WARN', message, meta),
+      error: (message, meta) => emit('ERROR', message, meta),
+    },
   };
 }
