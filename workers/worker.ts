@@ -4,6 +4,7 @@ import { compose } from './compose';
 import type { Environment } from './env';
 import { ensureSearchAttributes } from './search-attributes';
 import { connectWorker } from './temporal-connection';
+import { startWatchdog } from './watchdog';
 
 /** How long running activities may go on after SIGTERM: time for a training to write its state and a batch its segment. */
 const SHUTDOWN_GRACE = '20s';
@@ -57,6 +58,7 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
         maxConcurrentActivityTaskPolls: 1,
       }),
   };
+  const watchdog = startWatchdog();
   const workers = await Promise.all(env.roles.map((role) => create[role]()));
   try {
     if (env.roles.includes('control'))
@@ -65,6 +67,7 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
     onReady(`polling ${env.roles.map((role) => queues[role]).join(', ')}`);
     await Promise.all(running);
   } finally {
+    await watchdog.stop();
     await composition.close();
     await server.connection.close();
   }
