@@ -1,5 +1,5 @@
 // Tests are grouped by what they need. `unit`, `contract`, `gradcheck` and `activities` need nothing but Node;
-// `workflows`, `replay`, `crash` and `e2e` need the provisioned Temporal server.
+// `workflows`, `replay`, `crash` and `e2e` need the provisioned Temporal server, `minio` a MinIO.
 const swc = [
   '@swc/jest',
   {
@@ -23,12 +23,18 @@ const server = {
   globalTeardown: '<rootDir>/test/helpers/global-teardown.cjs',
 };
 
+const minio = {
+  globalSetup: '<rootDir>/test/helpers/minio-setup.cjs',
+  globalTeardown: '<rootDir>/test/helpers/minio-teardown.cjs',
+};
+
 module.exports = {
   projects: [
     project('unit'),
     project('contract'),
     project('gradcheck'),
     project('activities'),
+    project('minio', minio),
     project('workflows', server),
     project('replay'),
     project('crash', server),

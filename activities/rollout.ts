@@ -1,7 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { setMaxListeners } from 'node:events';
 import { Context } from '@temporalio/activity';
-import { z } from 'zod';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { InvalidInputError } from '../src/errors';
 import { createGateway } from '../src/gateway/app';
@@ -9,24 +7,20 @@ import { createBatchRecorder } from '../src/gateway/batch-recorder';
 import { createRoutingReader } from '../src/gateway/routing-reader';
 import { serveGateway, type ServedGateway } from '../src/gateway/serve';
 import { mintSessionToken } from '../src/gateway/session-token';
-import { sumCounts } from '../src/loop/drops';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
+import { noHandOver, type HandOver } from '../src/ports/hand-over';
+import { noMeter, type Meter } from '../src/ports/meter';
 import { createBackPressure } from '../src/rollouts/back-pressure';
-import type { BatchManifest } from '../src/rollouts/batch-manifest';
 import { runCarefully, withSolitude } from '../src/rollouts/careful-batch';
 import { openFlightLog, type FlightLog } from '../src/rollouts/flight-log';
 import { agentBaseUrl, LOOPBACK, type GatewayAddress } from '../src/rollouts/gateway-address';
-import {
-  runBatch,
-  segmentLines,
-  type FinishedRollout,
-  type PlannedRollout,
-} from '../src/rollouts/run-batch';
+import { runBatch, type PlannedRollout } from '../src/rollouts/run-batch';
+import { createSegmentDraft, type Tally } from '../src/rollouts/segment-draft';
 import { selectTasks } from '../src/rollouts/select-tasks';
 import { createSolitude } from '../src/rollouts/solitude';
 import { durationMs } from '../src/schemas/duration';
-import { ObjectRef } from '../src/schemas/object-ref';
+import type { ObjectRef } from '../src/schemas/object-ref';
 import { RollOutInput, type RollOutResult } from '../src/schemas/stages';
 import { canonicalJson } from '../src/storage/canonical-json';
 import { sha256Hex } from '../src/storage/digest';
@@ -35,6 +29,7 @@ import { writeJsonLines } from '../src/storage/json-objects';
 import type { ObjectStore } from '../src/storage/object-store';
 import { attemptName, resumeDetails, startHeartbeat } from './heartbeat';
 import { parseActivityInput } from './parse-activity-input';
+import { addSegment, noSegments, resumeSegments, RolloutProgress } from './rollout-progress';
 
 export interface RolloutDeps {
   readonly store: ObjectStore;
@@ -42,8 +37,12 @@ export interface RolloutDeps {
   readonly policies: PolicyServer;
   /** @throws {InvalidInputError} for an agent that this worker has not registered. */
   readonly runnerFor: (agent: string) => AgentRunner;
-  /** Rollouts per segment: what a killed worker loses is at most this many, per activity. @default 500 */
+  /** Rollouts per segment: what a killed worker loses is at most twice as many, per activity. @default 500 */
   readonly segmentRollouts?: number;
+  /** @default never */
+  readonly handOver?: HandOver;
+  /** @default none */
+  readonly meter?: Meter;
   /** Where agents reach this worker. @default on loopback: agents of the same machine only */
   readonly address?: GatewayAddress;
   /** Before a rollout's second attempt, and the first pause for who pushes back; both double. @default 500 */
@@ -57,45 +56,19 @@ export interface RolloutActivities {
 /** How long after its deadline a session's key still opens the gateway: the clock of one machine, so a minute is plenty. */
 const KEY_SLACK_MS = 60_000;
 
-const Progress = z.strictObject({
-  /** Rollouts finished, for people. */
-  done: z.int().min(0),
-  of: z.int().min(0),
-  /** Rollouts that wait at the moment: somebody pushes back, or their last attempt failed. For people, too. */
-  waiting: z.int().min(0).default(0),
-  /** Rollouts in committed segments: where the next attempt goes on. */
-  committed: z.int().min(0),
-  /** Segments that this execution's attempts have committed so far, in order. */
-  segments: z.array(
-    z.strictObject({
-      ref: ObjectRef,
-      outcomes: z.record(z.string(), z.int()),
-      drops: z.record(z.string(), z.int()),
-    }),
-  ),
-});
-type Progress = z.infer<typeof Progress>;
-
-function tally(
-  finished: readonly FinishedRollout[],
-): Pick<Progress['segments'][number], 'outcomes' | 'drops'> {
-  const outcomes: Record<string, number> = {};
-  const drops: Record<string, number> = {};
-  for (const { trajectory } of finished) {
-    if (trajectory.outcome === null) continue; // live traffic only; a rollout always has an outcome
-    const { kind } = trajectory.outcome;
-    outcomes[kind] = (outcomes[kind] ?? 0) + 1;
-    if (trajectory.outcome.kind === 'infraFailed') {
-      drops[trajectory.outcome.reason] = (drops[trajectory.outcome.reason] ?? 0) + 1;
-    }
-  }
-  return { outcomes, drops };
+function measure(meter: Meter, ref: ObjectRef, { outcomes, drops }: Tally): void {
+  meter.add('segments', 1, {});
+  meter.add('segmentBytes', ref.sizeBytes, {});
+  for (const [outcome, count] of Object.entries(outcomes))
+    meter.add('rollouts', count, { outcome });
+  for (const [reason, count] of Object.entries(drops)) meter.add('drops', count, { reason });
 }
 
 /**
  * Runs one shard of a rollout batch. Agents talk to a gateway of this activity's own on loopback, so the batch's
  * trajectories are its own. Segments are written under keys unique to the attempt and named in the heartbeat: an attempt
- * that follows a crash goes on after the last of them. They count once this activity's result names the batch.
+ * that follows a crash goes on after the last of them. They count once this activity's result names the batch. A batch
+ * that is handed over ends with a segment of what it has, and its next attempt loses nothing of it.
  *
  * Every attempt but the first is careful (see runCarefully), and so is the first of an activity that follows one that was given
  * up: a rollout that ends its worker process cannot end the batch.
@@ -106,6 +79,8 @@ export function createRolloutActivities({
   policies,
   runnerFor,
   segmentRollouts = 500,
+  handOver = noHandOver(),
+  meter = noMeter,
   address = LOOPBACK,
   backoffMs = 500,
 }: RolloutDeps): RolloutActivities {
@@ -114,7 +89,6 @@ export function createRolloutActivities({
     async rollOut(rawInput) {
       const input = parseActivityInput(RollOutInput, rawInput, 'rollOut');
       const signal = Context.current().cancellationSignal;
-      setMaxListeners(0, signal); // every agent that runs listens for the cancellation
       const runner = runnerFor(input.agent);
       const split = await datasets.tasks(input.datasetName, input.dataset, input.selection.split);
       if (split.length === 0) {
@@ -134,22 +108,22 @@ export function createRolloutActivities({
           })),
       );
 
-      let progress: Progress = resumeDetails(Progress) ?? {
-        done: 0,
-        of: planned.length,
-        waiting: 0,
-        committed: 0,
-        segments: [],
-      };
-      const heartbeat = startHeartbeat(progress);
+      const resumed = resumeDetails(RolloutProgress);
+      const heartbeat = startHeartbeat(
+        resumed ?? noSegments(input.checkpoint, planned.length).progress,
+      );
       let flights: FlightLog | null = null;
       const recorder = createBatchRecorder();
       const pressure = createBackPressure({ most: input.rollouts.concurrency, baseMs: backoffMs });
       const signingKey = randomBytes(32); // this batch's keys open this batch's gateway and nothing else
       let server: ServedGateway | null = null;
       const attempt = `s${input.shard}-${attemptName(randomBytes(4).toString('hex'))}`;
+      const keyOf = (what: string | number): string =>
+        runSegmentKey(input.run, input.iteration, 'trajectories', `${attempt}-${what}`);
       const timeoutMs = durationMs(input.rollouts.timeout);
+      let committed = noSegments(input.checkpoint, planned.length);
       try {
+        if (resumed !== null) committed = await resumeSegments(store, resumed, input.checkpoint);
         flights = await openFlightLog(store, {
           ...{ run: input.run, iteration: input.iteration },
           batch: sha256Hex(canonicalJson(input)).slice(0, 32),
@@ -168,92 +142,87 @@ export function createRolloutActivities({
           }),
           { host: address.host },
         );
-        const baseUrl = agentBaseUrl(address, server);
-        for (let from = progress.committed; from < planned.length; from = progress.committed) {
-          const chunk = planned.slice(from, from + segmentRollouts);
-          let done = from;
-          let waiting = 0;
-          const show = (): void => heartbeat.set({ ...progress, done, waiting });
-          const roll = isCareful ? runCarefully.bind(null, flights, solitude) : runBatch;
-          const finished = await roll(
-            {
-              run: input.run,
-              iteration: input.iteration,
-              agent: input.agent,
-              model: `ratchet/${input.policy}`,
+        let from = committed.progress.committed;
+        let done = from;
+        let waiting = 0;
+        const show = (): void => heartbeat.set({ ...committed.progress, done, waiting });
+        let segment = createSegmentDraft();
+        const roll = isCareful ? runCarefully.bind(null, flights, solitude) : runBatch;
+        const rollouts = roll(
+          {
+            run: input.run,
+            iteration: input.iteration,
+            agent: input.agent,
+            model: `ratchet/${input.policy}`,
+            ...(input.go === undefined ? {} : { go: input.go }),
+          },
+          planned.slice(from),
+          {
+            runner: isCareful ? runner : withSolitude(runner, solitude),
+            recorder,
+            baseUrl: agentBaseUrl(address, server),
+            pressure,
+            mintKey: (session, { selected, member }) =>
+              mintSessionToken(signingKey, {
+                session,
+                agent: input.agent,
+                policy: input.policy,
+                checkpoint: input.checkpoint,
+                sampling: { temperature: input.temperature },
+                draw: {
+                  seed: input.seed,
+                  iteration: input.iteration,
+                  task: selected.task.id,
+                  member,
+                },
+                expiresAt: Math.ceil((Date.now() + timeoutMs + KEY_SLACK_MS) / 1000),
+              }),
+          },
+          {
+            concurrency: input.rollouts.concurrency,
+            timeoutMs,
+            attempts: input.rollouts.attempts,
+            retryDelayMs: backoffMs,
+            // Agents go on while a segment is written.
+            ahead: Math.max(segmentRollouts, input.rollouts.concurrency),
+            signal,
+            handOver,
+            onFinished: (durationMs) => {
+              done += 1;
+              meter.observe('rolloutSeconds', durationMs / 1000, {});
+              show();
             },
-            chunk,
-            {
-              runner: isCareful ? runner : withSolitude(runner, solitude),
-              recorder,
-              baseUrl,
-              pressure,
-              mintKey: (session, { selected, member }) =>
-                mintSessionToken(signingKey, {
-                  session,
-                  agent: input.agent,
-                  policy: input.policy,
-                  checkpoint: input.checkpoint,
-                  sampling: { temperature: input.temperature },
-                  draw: {
-                    seed: input.seed,
-                    iteration: input.iteration,
-                    task: selected.task.id,
-                    member,
-                  },
-                  expiresAt: Math.ceil((Date.now() + timeoutMs + KEY_SLACK_MS) / 1000),
-                }),
+            onWaiting: (isWaiting) => {
+              waiting += isWaiting ? 1 : -1;
+              show();
             },
-            {
-              concurrency: input.rollouts.concurrency,
-              timeoutMs,
-              attempts: input.rollouts.attempts,
-              retryDelayMs: backoffMs,
-              signal,
-              onFinished: () => {
-                done += 1;
-                show();
-              },
-              onWaiting: (isWaiting) => {
-                waiting += isWaiting ? 1 : -1;
-                show();
-              },
-            },
+          },
+        );
+        const commit = async (): Promise<void> => {
+          const upTo = from + segment.rollouts;
+          const { outcomes, drops } = segment;
+          const ref = await segment.write(store, keyOf(from));
+          committed = await addSegment(store, committed, { ref, outcomes, drops }, upTo, () =>
+            keyOf(`upto-${upTo}`),
           );
-          const key = runSegmentKey(
-            input.run,
-            input.iteration,
-            'trajectories',
-            `${attempt}-${from}`,
-          );
-          const ref = await writeJsonLines(store, key, segmentLines(finished));
-          progress = {
-            done: from + chunk.length,
-            of: planned.length,
-            waiting: 0,
-            committed: from + chunk.length,
-            segments: [...progress.segments, { ref, ...tally(finished) }],
-          };
-          heartbeat.set(progress);
+          measure(meter, ref, segment);
+          show();
+          from = upTo;
+          segment = createSegmentDraft();
+        };
+        for await (const finished of rollouts) {
+          segment.add(finished);
+          if (segment.rollouts === segmentRollouts) await commit();
         }
+        if (segment.rollouts > 0) await commit();
+        if (from < planned.length) throw handOver.begun.reason;
       } finally {
         heartbeat.stop();
         await server?.close(0);
         await flights?.close();
       }
-      const manifest: BatchManifest = {
-        formatVersion: 1,
-        checkpoint: input.checkpoint,
-        segments: progress.segments.map(({ ref }) => ref),
-        rollouts: planned.length,
-        outcomes: sumCounts(progress.segments.map(({ outcomes }) => outcomes)),
-        drops: sumCounts(progress.segments.map(({ drops }) => drops)),
-      };
-      const batch = await writeJsonLines(
-        store,
-        runSegmentKey(input.run, input.iteration, 'trajectories', `${attempt}-batch`),
-        [manifest],
-      );
+      const { manifest } = committed;
+      const batch = await writeJsonLines(store, keyOf('batch'), [manifest]);
       await flights.clear();
       return {
         batch,

@@ -11,7 +11,7 @@ async function main(): Promise<number> {
     process.stderr.write(`usage: npm run --silent bench -- <name>, one of: ${names.join(', ')}\n`);
     return name === undefined ? 0 : 2;
   }
-  const { run } = (await import(`./${name}.js`)) as { run: () => Promise<Record<string, number>> };
+  const { run } = (await import(`./${name}.js`)) as { run: () => Promise<Record<string, unknown>> };
   process.stdout.write(`${JSON.stringify(await run())}\n`);
   return 0;
 }

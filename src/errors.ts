@@ -62,9 +62,32 @@ export class UnsupportedOpError extends RatchetError {
 export class NotFoundError extends RatchetError {
   readonly code = 'NotFound';
 }
+
+/** Which stored object is damaged: enough to look at it again and to put it aside (src/storage/quarantine.ts). */
+export interface Damage {
+  readonly key: string;
+  /** What had to be there, in words. */
+  readonly expected: string;
+  /** The hash that its bytes must have; null where nothing names one and only their form shows the damage. */
+  readonly sha256: string | null;
+  /** The hash of the bytes that were read. */
+  readonly gotSha256: string;
+}
+
 export class IntegrityError extends RatchetError {
   readonly code = 'Integrity';
+  /** Only where it is certain that bytes were changed or cut: not for an object that is missing, or of a newer format. */
+  readonly damage: Damage | undefined;
+
+  constructor(
+    message: string,
+    options: RatchetErrorOptions & { readonly damage?: Damage | undefined } = {},
+  ) {
+    super(message, options);
+    this.damage = options.damage;
+  }
 }
+
 export class ConflictError extends RatchetError {
   readonly code = 'Conflict';
 }

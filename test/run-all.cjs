@@ -52,6 +52,7 @@ if (check('build', bin('tsc'), ['-p', 'tsconfig.build.json'])) {
   check('lint', bin('eslint'), ['.', '--max-warnings', '0']);
   check('format', bin('prettier'), ['--check', '--log-level', 'warn', '.']);
   jest('tests that need nothing', ['unit', 'contract', 'gradcheck', 'activities', 'replay']);
+  jest('tests on a MinIO', ['minio'], ['--runInBand']);
   // One file at a time: each starts workers, and two cores are soon busy.
   jest('tests on a Temporal server', ['workflows', 'crash', 'e2e'], ['--runInBand']);
 }

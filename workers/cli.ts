@@ -6,10 +6,12 @@ import {
   revokeApiKey,
   type Role as KeyRole,
 } from '../src/gateway/api-keys';
-import { describeError } from '../src/errors';
+import { describeError, InvalidInputError } from '../src/errors';
 import { endWithStdin, READY } from './demo/child-process';
-import { readEnvironment, Role } from './env';
+import { environmentTable, readEnvironment, Role } from './env';
+import { runsCommands } from './runs-commands';
 import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
+import { storeCommands } from './store-commands';
 
 /**
  * The `ratchet` command. Each command loads only what it needs: `schema` must not start ONNX Runtime, and the servers'
@@ -61,6 +63,7 @@ program
         ? env().roles
         : options.roles.split(',').map((role) => Role.parse(role.trim()));
     await runWorker({ ...env(), roles }, (line) => print(`${READY}${line}`));
+    process.exit(0); // all work is handed over; what an agent of ours may have left in the event loop must not keep us
   });
 
 program
@@ -74,19 +77,58 @@ program
     await runGateway(env(), stop.signal, (url) => print(`${READY}${url}`));
   });
 
-const servers = program.command('servers').description('The Temporal dev server of this folder.');
+program
+  .command('health')
+  .description('Whether the worker of this machine (RATCHET_HEALTH_FILE), or a gateway, is well.')
+  .option('--url <url>', 'ask a gateway instead, e.g. http://127.0.0.1:8787/readyz')
+  .action(async (options: { url?: string }) => {
+    const { checkHealthFile, checkUrl } = await import('./health.js');
+    if (options.url !== undefined) return print(await checkUrl(options.url));
+    const { healthFile } = env();
+    if (healthFile === null) {
+      throw new InvalidInputError('RATCHET_HEALTH_FILE is not set: set it for the worker and here');
+    }
+    print(await checkHealthFile(healthFile));
+  });
+
+program
+  .command('env')
+  .description('The environment variables, as a Markdown table.')
+  .action(() => print(environmentTable()));
+
+const servers = program
+  .command('servers')
+  .description('The servers of this folder: Temporal, and MinIO where it is wanted.');
 servers
   .command('up')
   .description(
     'Provide the Temporal CLI if it is not there, start its dev server, register the search attributes.',
   )
+  .option('--with <servers>', 'minio: an S3 server and its bucket too', (text) => text.split(','))
+  .action(async (options: { with?: string[] }) => {
+    const { EXTRA_SERVERS, serversUp } = await import('./servers/servers.js');
+    const extra = (options.with ?? []).map((name) => {
+      const known = EXTRA_SERVERS.find((server) => server === name.trim());
+      if (known === undefined) {
+        throw new InvalidArgumentError(`expected ${EXTRA_SERVERS.join(', ')}, got ${name}`);
+      }
+      return known;
+    });
+    print(JSON.stringify(await serversUp({ stateDir: env().home, with: extra }), null, 2));
+  });
+servers
+  .command('env')
+  .description(
+    'Lines that make our processes use the MinIO of this folder; eval "$(npm run --silent ratchet -- servers env)". Shows its secret.',
+  )
   .action(async () => {
-    const { serversUp } = await import('./servers/servers.js');
-    print(JSON.stringify(await serversUp({ stateDir: env().home }), null, 2));
+    const { serversEnvironment } = await import('./servers/servers.js');
+    const variables = await serversEnvironment({ stateDir: env().home });
+    for (const [name, value] of Object.entries(variables)) print(`export ${name}='${value}'`);
   });
 servers
   .command('down')
-  .description('Stop it. Its database stays.')
+  .description('Stop them. Their data stays.')
   .action(async () => {
     const { serversDown, serversStatus } = await import('./servers/servers.js');
     await serversDown({ stateDir: env().home });
@@ -98,6 +140,22 @@ servers
   .action(async () => {
     const { serversStatus } = await import('./servers/servers.js');
     print(JSON.stringify(await serversStatus({ stateDir: env().home }), null, 2));
+  });
+
+program
+  .command('queues')
+  .description(
+    'Who polls the task queues: says also what no workflow can, that no control worker runs.',
+  )
+  .action(async () => {
+    const { connectClient } = await import('./temporal-connection.js');
+    const { queueStatus } = await import('./queue-status.js');
+    const client = await connectClient(env().home);
+    try {
+      print(JSON.stringify(await queueStatus(client, env().taskQueue), null, 2));
+    } finally {
+      await client.connection.close();
+    }
   });
 
 program
@@ -153,6 +211,9 @@ keys
     await revokeApiKey(openKeyFile(env()), id);
     print(`revoked ${id}`);
   });
+
+program.addCommand(storeCommands(env));
+program.addCommand(runsCommands(env));
 
 program.parseAsync(process.argv).catch((error: unknown) => {
   process.stderr.write(`ratchet: ${describeError(error)}\n`);

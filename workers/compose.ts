@@ -2,23 +2,29 @@ import { join } from 'node:path';
 import { createEvaluateActivities, type EvaluateActivities } from '../activities/evaluate';
 import { withFailureMap } from '../activities/failure';
 import { createPromoteActivities, type PromoteActivities } from '../activities/promote';
+import { withQuarantine } from '../activities/quarantine';
 import { createRolloutActivities, type RolloutActivities } from '../activities/rollout';
 import { createScoreActivities, type ScoreActivities } from '../activities/score';
 import { createTrainActivities, type TrainActivities } from '../activities/train';
 import { createAgentRunner } from '../src/adapters/agents/create-agent-runner';
-import { createLocalObjectStore } from '../src/adapters/local-store';
 import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
 import { createThreadTrainer } from '../src/adapters/trainer/thread-trainer';
+import { noHandOver, type HandOver } from '../src/ports/hand-over';
+import { noMeter, type Meter } from '../src/ports/meter';
 import { createDatasetReader } from '../src/datasets/dataset-reader';
 import { InvalidInputError } from '../src/errors';
+import { observeTrainer } from '../src/policies/observed-trainer';
 import { createPolicyServer } from '../src/policies/choice/policy-server';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
 import type { Project } from '../src/project';
 import { unreachableFor } from '../src/rollouts/gateway-address';
+import { observeRunner } from '../src/rollouts/observed-runner';
+import { observeStore } from '../src/storage/observed-store';
 import type { ObjectStore } from '../src/storage/object-store';
 import type { Environment } from './env';
 import { loadProject } from './load-project';
+import { openStore } from './open-store';
 
 /** All that knows both sides: adapters are put into ports here and nowhere else. */
 export interface Composition {
@@ -33,10 +39,12 @@ export interface Composition {
 
 export interface CompositionOptions {
   readonly hasSearchAttributes: () => Promise<boolean>;
-}
-
-export function openStore(env: Environment): ObjectStore {
-  return createLocalObjectStore({ root: env.storeRoot });
+  /** @default never */
+  readonly handOver?: HandOver;
+  /** @default none */
+  readonly meter?: Meter;
+  /** @default console.warn */
+  readonly warn?: (line: string) => void;
 }
 
 /** Where the gateway's keys are; beside the store, never in it. */
@@ -46,14 +54,19 @@ export function keyFolder(env: Environment): string {
 
 export async function compose(
   env: Environment,
-  { hasSearchAttributes }: CompositionOptions,
+  {
+    hasSearchAttributes,
+    handOver = noHandOver(),
+    meter = noMeter,
+    warn = console.warn,
+  }: CompositionOptions,
 ): Promise<Composition> {
-  const store = openStore(env);
+  const store = observeStore(await openStore(env, { log: warn }), meter);
   const project = loadProject(env.projectModule);
   const datasets = createDatasetReader(store);
   const runtime = await createThreadRuntime({ threads: 1 }); // acting shares the machine with agents and training
   const policies = createPolicyServer({ store, runtime });
-  const trainer = createThreadTrainer({ intraOpThreads: env.threads });
+  const trainer = observeTrainer(createThreadTrainer({ intraOpThreads: env.threads }), meter);
   const now = Date.now;
 
   const cutOff = unreachableFor(env.rolloutGateway, project.agents);
@@ -73,28 +86,35 @@ export async function compose(
         context: { agent, registered: Object.keys(project.agents).join(',') },
       });
     }
-    const runner = createAgentRunner(spec);
+    const runner = observeRunner(createAgentRunner(spec), agent, meter);
     runners.set(agent, runner);
     return runner;
   };
+
+  const guarded = <T extends Record<keyof T, (input: never) => Promise<unknown>>>(
+    activities: T,
+  ): T => withFailureMap(withQuarantine(store, activities));
 
   return {
     store,
     project,
     policies,
-    control: withFailureMap({
+    control: guarded({
       ...createEvaluateActivities({ store, datasets, project, hasSearchAttributes }),
       ...createPromoteActivities({ store, now, hasSearchAttributes }),
     }),
-    rollout: withFailureMap({
+    rollout: guarded({
       ...createRolloutActivities({
-        ...{ store, datasets, policies, runnerFor },
+        ...{ store, datasets, policies, runnerFor, handOver, meter },
         address: env.rolloutGateway,
       }),
       ...createScoreActivities({ store, datasets, scorers: project.scorers, now }),
     }),
-    gpu: withFailureMap(
-      createTrainActivities({ store, datasets, project, trainer, stateEvery: env.stateEvery }),
+    gpu: guarded(
+      createTrainActivities({
+        ...{ store, datasets, project, trainer, handOver },
+        stateEvery: env.stateEvery,
+      }),
     ),
     async close() {
       await Promise.all([...runners.values()].map((runner) => runner.close()));

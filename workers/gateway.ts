@@ -1,20 +1,30 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createLocalKeyFile } from '../src/adapters/local-key-file/local-key-file';
 import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
+import { createLocalSpool } from '../src/adapters/spool/local-spool';
 import { IntegrityError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/api-keys';
 import { createGateway } from '../src/gateway/app';
+import { createSpoolDrain, type DrainLog } from '../src/gateway/drain-spool';
 import { createRewardWriter } from '../src/gateway/reward-writer';
+import type { LogEntry } from '../src/gateway/route';
 import { createRoutingReader } from '../src/gateway/routing-reader';
 import { serveGateway } from '../src/gateway/serve';
-import { createStoreRecorder } from '../src/gateway/store-recorder';
+import type { Spool } from '../src/gateway/spool';
+import { createSpoolRecorder } from '../src/gateway/spool-recorder';
 import { createPolicyServer } from '../src/policies/choice/policy-server';
-import { keyFolder, openStore } from './compose';
+import { keyFolder } from './compose';
 import type { Environment } from './env';
+import { createLog } from './log';
+import { openStore } from './open-store';
+import { processIdentity } from './servers/process-table';
 
 const SIGNING_KEY_BYTES = 32;
+/** For draining the spool after the last call; what is left is drained by the next start. */
+const DRAIN_GRACE_MS = 4_000;
 
 export function openKeyFile(env: Environment): ApiKeyStore {
   return createLocalKeyFile(join(keyFolder(env), 'api-keys.json'));
@@ -37,28 +47,47 @@ async function signingKey(env: Environment): Promise<Uint8Array> {
   );
 }
 
+async function openSpool({ spool }: Environment): Promise<Spool> {
+  const identity = (await processIdentity(process.pid)) ?? '';
+  return createLocalSpool({
+    root: spool.root,
+    maxBytes: spool.maxBytes,
+    maxFileAgeMs: spool.maxAgeMs,
+    processes: {
+      self: { pid: process.pid, identity, host: hostname() },
+      identityOf: processIdentity,
+    },
+  });
+}
+
 /** Serves live traffic until `signal` aborts. @param onReady is called with the base URL once it listens. */
 export async function runGateway(
   env: Environment,
   signal: AbortSignal,
   onReady: (url: string) => void,
 ): Promise<void> {
-  const store = openStore(env);
+  const own = createLog(env.log, { role: 'gateway' });
+  const log = ({ level, message, ...fields }: LogEntry | DrainLog): void =>
+    own[level](message, fields);
+  const store = await openStore(env, { log: (line) => own.warn(line) });
   const runtime = await createThreadRuntime({ threads: 1 });
   const policies = createPolicyServer({ store, runtime });
-  const recorder = createStoreRecorder({ store });
+  const spool = await openSpool(env);
+  const drain = createSpoolDrain({ spool, store, log });
   const server = await serveGateway(
     createGateway({
       policies,
       routing: createRoutingReader(store),
-      recorder,
+      recorder: createSpoolRecorder({ spool }),
+      spoolStatus: () => ({ spool: spool.snapshot(), drain: drain.snapshot() }),
       signingKey: await signingKey(env),
       apiKeys: openKeyFile(env),
       rewards: createRewardWriter(store),
-      log: (entry) => console.error(JSON.stringify(entry)),
+      log,
     }),
     env.gateway,
   );
+  drain.start();
   try {
     onReady(server.url);
     await new Promise<void>((resolve) => {
@@ -67,7 +96,7 @@ export async function runGateway(
     });
   } finally {
     await server.close();
-    await recorder.close();
+    await drain.close(DRAIN_GRACE_MS);
     await policies.close();
     await runtime.close();
   }

@@ -4,14 +4,18 @@ import type { PromoteActivities } from '../activities/promote';
 import type { RolloutActivities } from '../activities/rollout';
 import type { ScoreActivities } from '../activities/score';
 import type { TrainActivities } from '../activities/train';
+import { HEARTBEAT_TIMEOUT_MS, RETRIES } from '../src/loop/retries';
 import { taskQueues } from '../src/loop/task-queues';
 
-/** Only retryable failures are retried (activities/failure.ts decides by class); then the run asks a person. */
+/**
+ * For what no activity can say itself: that its worker is gone. Failures bring their own waits and their end, by class
+ * (activities/failure.ts); then the run asks a person.
+ */
 const retry = {
-  initialInterval: '1s',
+  initialInterval: RETRIES.WorkerLost.firstMs,
   backoffCoefficient: 2,
-  maximumInterval: '30s',
-  maximumAttempts: 5,
+  maximumInterval: RETRIES.WorkerLost.longestMs,
+  maximumAttempts: RETRIES.WorkerLost.attempts,
 };
 
 export interface ActivityProxies {
@@ -28,19 +32,19 @@ export function activityProxies(): ActivityProxies {
     control: proxyActivities<EvaluateActivities & PromoteActivities>({
       taskQueue: queues.control,
       startToCloseTimeout: '10m', // a comparison of 100,000 tasks takes seconds; a slow store is retried, not awaited
-      heartbeatTimeout: '30s',
+      heartbeatTimeout: HEARTBEAT_TIMEOUT_MS,
       retry,
     }),
     rollout: proxyActivities<RolloutActivities & ScoreActivities>({
       taskQueue: queues.rollout,
       startToCloseTimeout: '6h', // the worst case of a large batch of slow agents
-      heartbeatTimeout: '15s', // a dead worker is noticed within this time
+      heartbeatTimeout: HEARTBEAT_TIMEOUT_MS,
       retry,
     }),
     gpu: proxyActivities<TrainActivities>({
       taskQueue: queues.gpu,
       startToCloseTimeout: '12h',
-      heartbeatTimeout: '15s',
+      heartbeatTimeout: HEARTBEAT_TIMEOUT_MS,
       retry,
     }),
   };

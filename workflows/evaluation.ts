@@ -1,6 +1,7 @@
 import { setCurrentDetails, setHandler, workflowInfo } from '@temporalio/workflow';
 import { sumCounts } from '../src/loop/drops';
 import { renderEvaluation } from '../src/loop/render';
+import { COMPARE_HEARTBEAT_TIMEOUT_MS } from '../src/loop/retries';
 import { runKey } from '../src/loop/run-key';
 import { shortDigest, type Digest } from '../src/schemas/ids';
 import { EvaluationConfig } from '../src/schemas/run-config';
@@ -21,28 +22,46 @@ export async function evaluation(input: unknown): Promise<EvaluationResult> {
   let summary: EvaluationSummary | null = null;
   let opened: OpenEvaluationResult | null = null;
 
-  const enter = (next: string): void => {
-    phase = next;
-    setCurrentDetails(renderEvaluation(config.policy, phase, summary));
+  const attention = createAttention({
+    onChange: () => publish(),
+    step: () => phase,
+    stops: () => 0, // an evaluation that nobody wants any more is cancelled
+  });
+  const shown = (): string => {
+    const note = attention.note();
+    return note === null ? phase : `needs-attention: ${note.step}: ${note.reason}`;
+  };
+  const publish = (): void => {
+    const shownPhase = shown();
+    setCurrentDetails(
+      renderEvaluation(config.policy, shownPhase, summary, attention.note()?.line ?? null),
+    );
     if (opened?.searchAttributes === true) {
       publishSearchAttributes({
         policy: config.policy,
-        phase: next.split(':')[0] ?? next,
+        phase: shownPhase.split(':')[0] ?? shownPhase,
         candidate: config.candidate,
       });
     }
   };
+  const enter = (next: string): void => {
+    phase = next;
+    attention.gotOn();
+    publish();
+  };
   setHandler(
     evaluationStatusQuery,
-    (): EvaluationStatus => ({ policy: config.policy, phase, summary }),
+    (): EvaluationStatus => ({
+      policy: config.policy,
+      phase: shown(),
+      summary,
+      attention: attention.note(),
+      unattended: attention.unattended(),
+    }),
     {
       description: 'Phase, and the result once there is one.',
     },
   );
-  const attention = createAttention({
-    onWaiting: (step, reason) => enter(`needs-attention: ${step}: ${reason}`),
-    isAbandoned: () => false,
-  });
 
   enter('preparing');
   const { policy, dataset, agent, gate, candidate } = config;
@@ -112,7 +131,10 @@ export async function evaluation(input: unknown): Promise<EvaluationResult> {
   enter('comparing');
   summary = await attention.attend('comparing the arms', () =>
     proxies.control.compare.executeWithOptions(
-      { summary: `paired comparison on ${config.split}` },
+      {
+        summary: `paired comparison on ${config.split}`,
+        heartbeatTimeout: COMPARE_HEARTBEAT_TIMEOUT_MS,
+      },
       [
         {
           policy,

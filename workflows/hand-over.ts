@@ -2,17 +2,19 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
   getExternalWorkflowHandle,
   isCancellation,
+  ChildWorkflowCancellationType,
   ParentClosePolicy,
   setHandler,
   sleep,
   startChild,
   condition,
 } from '@temporalio/workflow';
+import { PromotionSettled, settledBy, type PromotionOutcome } from '../src/loop/promotion-state';
 import type { ApprovalRecord } from '../src/schemas/approval';
 import type { Digest } from '../src/schemas/ids';
 import { shortDigest } from '../src/schemas/ids';
-import type { Attention } from './attention';
-import { concludeSignal, promotionSettledSignal, type PromotionSettled } from './messages';
+import { reasonOf, StepAbandoned, type Attention } from './attention';
+import { concludeSignal, promotionSettledSignal } from './messages';
 import { promotion } from './promotion';
 
 interface HandOver {
@@ -32,17 +34,23 @@ const ROOM_TRIES = 10;
  */
 export async function handOver(attention: Attention, order: HandOver): Promise<PromotionSettled> {
   let settled: PromotionSettled | null = null;
-  setHandler(promotionSettledSignal, (outcome) => void (settled = outcome), {
-    description: 'Internal: a promotion reports to the run that started it.',
-  });
+  setHandler(
+    promotionSettledSignal,
+    (payload) => {
+      const outcome = PromotionSettled.safeParse(payload);
+      if (outcome.success) settled = outcome.data;
+    },
+    { description: 'Internal: a promotion reports to the run that started it.' },
+  );
   const workflowId = `promotion.${order.policy}`;
 
-  const start = async (): Promise<{ readonly ended: Promise<unknown> }> => {
+  const start = async (): Promise<{ readonly ended: Promise<PromotionOutcome> }> => {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const child = await startChild(promotion, {
           workflowId,
           parentClosePolicy: ParentClosePolicy.ABANDON,
+          cancellationType: ChildWorkflowCancellationType.ABANDON, // what was approved is not taken back by cancelling the run
           staticSummary: `${order.policy}: promote ${shortDigest(order.candidate)}`,
           args: [
             {
@@ -62,7 +70,7 @@ export async function handOver(attention: Attention, order: HandOver): Promise<P
         if (attempt % ROOM_TRIES === 0) {
           await attention.ask(
             'promotion',
-            `the workflow ${workflowId} is still open and does not make room`,
+            `the workflow ${workflowId} is still open and does not make room: wait for its end, or cancel it`,
           );
         }
         await concludeEarlier(workflowId, order.candidate);
@@ -74,12 +82,23 @@ export async function handOver(attention: Attention, order: HandOver): Promise<P
   for (;;) {
     settled = null;
     const { ended } = await start();
-    let failure: unknown = null;
-    ended.catch((error: unknown) => void (failure = error ?? new Error('the promotion failed')));
-    await condition(() => settled !== null || failure !== null);
+    let failure: string | null = null;
+    ended
+      .then((outcome) => {
+        settled ??= settledBy(outcome); // its message was lost
+        if (settled === null) failure = `it ended with ${outcome.kind}`;
+      })
+      // Failed, or cancelled or terminated by hand: it is over, and a person decides whether to start another.
+      .catch((error: unknown) => void (failure = reasonOf(error)));
+    await condition(() => settled !== null || failure !== null || attention.isGivenUp());
     if (settled !== null) return settled;
-    if (isCancellation(failure)) throw failure;
-    await attention.ask('promotion', failure instanceof Error ? failure.message : String(failure));
+    if (failure === null) {
+      throw new StepAbandoned(
+        'promotion',
+        `the workflow ${workflowId} waits, and goes on without this run`,
+      );
+    }
+    await attention.ask('promotion', `the workflow ${workflowId} ended early: ${String(failure)}`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { AttentionNote, ChildAttention, UnattendedQueue } from '../src/loop/attention';
+import type { PromotionSettled, PromotionStatus } from '../src/loop/promotion-state';
 import type { RunStatus } from '../src/loop/run-state';
-import type { PromotionStatus } from '../src/loop/promotion-state';
 import type { Champion, EvaluationSummary } from '../src/schemas/stages';
 
 /**
@@ -25,10 +26,14 @@ export const reviewUpdate = defineUpdate<ReviewAnswer, [unknown]>('review');
 export const statusQuery = defineQuery<RunStatus>('status');
 export const promotionStatusQuery = defineQuery<PromotionStatus>('status');
 
+/** From the watch of the queues (workers/queue-watch.ts), on transitions only. */
+export const queueUnattendedSignal = defineSignal<[UnattendedQueue]>('queueUnattended');
+export const queueAttendedSignal = defineSignal<[Pick<UnattendedQueue, 'queue'>]>('queueAttended');
+
+/** From an evaluation to the run or promotion that waits for it. */
+export const childAttentionSignal = defineSignal<[ChildAttention]>('childAttention');
+
 /** From a promotion to the run that started it. */
-export type PromotionSettled =
-  | { readonly kind: 'promoted'; readonly champion: Champion }
-  | { readonly kind: 'stale'; readonly champion: Champion };
 export const promotionSettledSignal = defineSignal<[PromotionSettled]>('promotionSettled');
 
 /** To a promotion that only watches: a newer approved candidate is about to take over. */
@@ -43,5 +48,8 @@ export interface EvaluationStatus {
   readonly policy: string;
   readonly phase: string;
   readonly summary: EvaluationSummary | null;
+  /** What it waits for somebody to do, and the line that does it; null while it gets on by itself. */
+  readonly attention: AttentionNote | null;
+  readonly unattended: readonly UnattendedQueue[];
 }
 export const evaluationStatusQuery = defineQuery<EvaluationStatus>('status');

@@ -13,9 +13,10 @@ import {
   promotionPhaseName,
   type PromotionOutcome,
   type PromotionPhase,
+  type PromotionSettled,
 } from '../src/loop/promotion-state';
 import { withRefusal, type Refusal } from '../src/loop/refusals';
-import { questionLines, renderPromotion, retryLine } from '../src/loop/render';
+import { attentionLines, questionLines, renderPromotion } from '../src/loop/render';
 import { runKey } from '../src/loop/run-key';
 import { RollbackOrder, type ApprovalRecord, type ApprovalRequest } from '../src/schemas/approval';
 import { durationMs } from '../src/schemas/duration';
@@ -31,7 +32,6 @@ import {
   promotionSettledSignal,
   promotionStatusQuery,
   rollbackSignal,
-  type PromotionSettled,
 } from './messages';
 import { parseInput } from './parse-input';
 import { publishSearchAttributes } from './search-attributes';
@@ -54,25 +54,38 @@ export async function promotion(input: unknown): Promise<PromotionOutcome> {
   let concluded: string | null = null;
   let hasSearchAttributes = false;
 
+  const attention = createAttention({
+    onChange: () => publish(),
+    step: () => promotionPhaseName(phase),
+    stops: () => 0, // a promotion is cancelled, or rolled back
+  });
+  const shown = (): PromotionPhase => {
+    const note = attention.note();
+    return note === null || phase.kind === 'done' ? phase : { kind: 'needs-attention', ...note };
+  };
   const show = (): void =>
     setCurrentDetails(
       renderPromotion({
         policy: config.policy,
         workflowId: info.workflowId,
-        headline: headline(phase, info.workflowId, approvers),
+        headline: headline(shown(), info.workflowId, approvers),
         gate,
         refusals,
       }),
     );
-  const enter = (next: PromotionPhase): void => {
-    phase = next;
+  const publish = (): void => {
     show();
     if (!hasSearchAttributes) return;
     publishSearchAttributes({
       policy: config.policy,
-      phase: promotionPhaseName(next),
+      phase: promotionPhaseName(shown()),
       candidate: config.candidate,
     });
+  };
+  const enter = (next: PromotionPhase): void => {
+    phase = next;
+    attention.gotOn();
+    publish();
   };
   const refuse = (message: string, reason: string): void => {
     refusals = withRefusal(refusals, { message, reason, at: new Date().toISOString() });
@@ -84,10 +97,11 @@ export async function promotion(input: unknown): Promise<PromotionOutcome> {
     () => ({
       policy: config.policy,
       candidate: config.candidate,
-      phase,
+      phase: shown(),
       approval: record,
       gate,
       refusals,
+      unattended: attention.unattended(),
     }),
     { description: 'Phase, evidence, approval record, refused messages.' },
   );
@@ -116,10 +130,6 @@ export async function promotion(input: unknown): Promise<PromotionOutcome> {
     },
     { description: 'Internal: a newer approved candidate takes over.' },
   );
-  const attention = createAttention({
-    onWaiting: (step, reason) => enter({ kind: 'needs-attention', step, reason }),
-    isAbandoned: () => false,
-  });
   // Also without a question of our own the messages must be answered: with a refusal that says so.
   const desk = createApprovalDesk({ approvers, onRefused: refuse });
 
@@ -270,13 +280,7 @@ function headline(
         '```',
       ];
     case 'needs-attention':
-      return [
-        `**Needs attention** at ${phase.step}: ${phase.reason}`,
-        '',
-        '```',
-        retryLine(workflowId),
-        '```',
-      ];
+      return attentionLines(phase);
     case 'rolling-back':
       return [`**rolling back**, asked by ${phase.by}`];
     case 'gating':

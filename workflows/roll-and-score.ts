@@ -13,6 +13,8 @@ export interface Batch {
   readonly batches: readonly ObjectRef[];
   readonly rollouts: number;
   readonly drops: Readonly<Record<string, number>>;
+  /** How often it was begun so far, earlier goes included: the number of the next go. */
+  readonly goes: number;
 }
 
 export type BatchRequest = Omit<RollOutInput, 'shard' | 'shards'>;
@@ -36,14 +38,17 @@ export async function rollOutBatch(
 ): Promise<Batch> {
   const shards = Math.min(request.rollouts.shards, request.selection.count);
   const results = new Array<RollOutResult | undefined>(shards).fill(undefined);
+  let go = request.go ?? 0; // a person's retries of the whole batch, and then of its shards
   await attend(`rollouts of ${label}`, async () => {
+    const again = go === 0 ? {} : { go };
+    go += 1;
     const settled = await Promise.allSettled(
       results.map(async (done, shard) => {
         if (done !== undefined) return;
         const selection = shardOf(request.selection, shard, shards);
         results[shard] = await rollout.rollOut.executeWithOptions(
           { summary: `${label}: ${selection.count} tasks, shard ${shard + 1} of ${shards}` },
-          [{ ...request, selection, shard, shards }],
+          [{ ...request, ...again, selection, shard, shards }],
         );
       }),
     );
@@ -55,6 +60,7 @@ export async function rollOutBatch(
     batches: done.map((one) => one.batch),
     rollouts: done.reduce((sum, one) => sum + one.rollouts, 0),
     drops: sumCounts(done.map((one) => one.drops)),
+    goes: go,
   };
 }
 

@@ -2,6 +2,7 @@ import {
   condition,
   executeChild,
   makeContinueAsNewFunc,
+  patched,
   setCurrentDetails,
   setHandler,
   workflowInfo,
@@ -59,13 +60,23 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
   let gate: EvaluationSummary | null = null;
   let report: EvaluationSummary | null = null;
   let paused = resumed?.paused ?? false;
-  let stopRequested = resumed?.stopRequested ?? false;
+  let stops = resumed?.stopRequested === true ? 1 : 0;
   let refusals = resumed?.refusals ?? [];
 
+  const attention = createAttention({
+    onChange: () => publish(),
+    step: () => phaseName(phase),
+    stops: () => stops,
+  });
+  const { attend } = attention;
+  const shown = (): RunPhase => {
+    const note = attention.note();
+    return note === null || phase.kind === 'done' ? phase : { kind: 'needs-attention', ...note };
+  };
   const status = (): RunStatus => ({
     run,
     policy: config.policy,
-    phase,
+    phase: shown(),
     iterations: state?.iterations ?? 0,
     of: config.iterations,
     startedAt: state?.startedAt ?? info.startTime.toISOString(),
@@ -79,13 +90,14 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
     report,
     paused,
     refusals,
+    unattended: attention.unattended(),
   });
   const show = (): void =>
     setCurrentDetails(renderRun(status(), info.workflowId, config.approval.approvers));
-  const enter = (next: RunPhase): void => {
-    phase = next;
+  const publish = (): void => {
     show();
     if (state?.searchAttributes !== true) return;
+    const next = shown();
     const reward = state.points.at(-1)?.reward?.value;
     publishSearchAttributes({
       policy: config.policy,
@@ -96,6 +108,11 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       ...(reward === undefined ? {} : { reward }),
     });
   };
+  const enter = (next: RunPhase): void => {
+    phase = next;
+    attention.gotOn();
+    publish();
+  };
 
   setHandler(statusQuery, status, {
     description: 'Phase, learning curve, evidence, refused messages.',
@@ -104,13 +121,17 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
     description: 'Stop before the next iteration, until resume.',
   });
   setHandler(resumeSignal, () => void (paused = false), { description: 'Go on after pause.' });
-  setHandler(stopSignal, () => void (stopRequested = true), {
-    description: 'Finish this iteration, then evaluate the best checkpoint.',
-  });
-  const attention = createAttention({
-    onWaiting: (step, reason) => enter({ kind: 'needs-attention', step, reason }),
-    isAbandoned: () => stopRequested,
-  });
+  setHandler(
+    stopSignal,
+    () => {
+      stops += 1;
+      paused = false; // it ends a pause, too: there is no next iteration to hold
+    },
+    {
+      description:
+        'Finish this iteration, then evaluate the best checkpoint; while a step needs attention: give it up.',
+    },
+  );
   const desk = createApprovalDesk({
     approvers: config.approval.approvers,
     onRefused: (message, reason) => {
@@ -118,7 +139,6 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       show();
     },
   });
-  const { attend } = attention;
 
   const open = async (): Promise<RunState> => {
     enter({ kind: 'preparing' });
@@ -160,7 +180,7 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       points: [],
       best: null,
       paused,
-      stopRequested,
+      stopRequested: stops > 0,
       refusals,
     };
   };
@@ -218,9 +238,15 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       count: config.tasksPerIteration,
     } as const;
     const request = requestFor(current, current.checkpoint, selection, iteration);
-    for (;;) {
+    for (let go = 0; ;) {
       enter({ kind: 'rolling-out', iteration });
-      const batch = await rollOutBatch(proxies, attention, request, label);
+      const batch = await rollOutBatch(
+        proxies,
+        attention,
+        go === 0 ? request : { ...request, go },
+        label,
+      );
+      go = batch.goes;
       enter({ kind: 'scoring', iteration });
       const scored = await scoreBatch(
         proxies,
@@ -234,7 +260,7 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       const verdict = decideDrops({ rollouts: batch.rollouts, drops }, config.maxDropShare);
       if (verdict.kind === 'stop') {
         await attention.ask(`rollouts of ${label}`, verdict.reason);
-        continue; // the cause is mended: the same tasks again
+        continue; // the cause is mended: the same tasks again, in fresh sessions
       }
       enter({ kind: 'training', iteration });
       const trained = await attend(`training of ${label}`, () =>
@@ -257,7 +283,7 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
           ],
         ),
       );
-      const isLast = iteration + 1 === config.iterations || stopRequested;
+      const isLast = iteration + 1 === config.iterations || stops > 0;
       const select = isSelectDue(iteration, config, isLast)
         ? await measureSelect(current, trained.checkpoint, iteration + 1)
         : null;
@@ -276,55 +302,55 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
     }
   };
 
-  let current: RunState = state ?? (await open());
-  state = current;
-  try {
-    current = state = {
-      ...current,
-      baseSelect: current.baseSelect ?? (await measureSelect(current, current.base.digest, 0)),
-    };
-    for (
-      let inThisHistory = 0;
-      current.iterations < config.iterations && !stopRequested;
-      inThisHistory += 1
-    ) {
-      if (paused) {
-        enter({ kind: 'paused', iteration: current.iterations });
-        await condition(() => !paused || stopRequested);
-        continue;
-      }
-      if (
-        inThisHistory >= config.iterationsPerHistory ||
-        (inThisHistory > 0 && workflowInfo().continueAsNewSuggested)
+  const holdWhilePaused = async ({ iterations }: RunState): Promise<void> => {
+    enter({ kind: 'paused', iteration: iterations });
+    await condition(() => !paused);
+  };
+
+  /** Iterates until all are done, or until `stop`. */
+  const improve = async (opened: RunState): Promise<RunState> => {
+    let current = opened;
+    try {
+      current = state = {
+        ...current,
+        baseSelect: current.baseSelect ?? (await measureSelect(current, current.base.digest, 0)),
+      };
+      for (
+        let inThisHistory = 0;
+        current.iterations < config.iterations && stops === 0;
+        inThisHistory += 1
       ) {
-        await makeContinueAsNewFunc<typeof trainingRun>()(config, {
-          ...current,
-          paused,
-          stopRequested,
-          refusals,
-        });
+        if (paused) {
+          await holdWhilePaused(current);
+          continue;
+        }
+        if (
+          inThisHistory >= config.iterationsPerHistory ||
+          (inThisHistory > 0 && workflowInfo().continueAsNewSuggested)
+        ) {
+          await makeContinueAsNewFunc<typeof trainingRun>()(config, {
+            ...current,
+            paused,
+            stopRequested: stops > 0,
+            refusals,
+          });
+        }
+        current = state = await iterate(current);
       }
-      current = state = await iterate(current);
+    } catch (error) {
+      if (!(error instanceof StepAbandoned)) throw error; // `stop` while the iteration needed attention: evaluate what there is
     }
-  } catch (error) {
-    if (!(error instanceof StepAbandoned)) throw error; // `stop` while the iteration needed attention: evaluate what there is
-  }
+    // Also before the evaluation: a paused run leaves its workers alone.
+    if (paused && patched('pause-before-evaluation')) await holdWhilePaused(current);
+    return current;
+  };
 
   const finish = (outcome: RunOutcome): RunOutcome => {
     enter({ kind: 'done', outcome });
     return outcome;
   };
-  const { best } = current;
-  if (best === null) {
-    return finish({
-      kind: 'no-better-checkpoint',
-      reason: 'no iteration was finished and measured on the select split',
-    });
-  }
-  const candidate = best.checkpoint;
-
   let evaluations = 0;
-  const evaluate = (split: 'gate' | 'report'): Promise<EvaluationResult> =>
+  const evaluate = (candidate: Digest, split: 'gate' | 'report'): Promise<EvaluationResult> =>
     attend(`evaluation on ${split}`, () => {
       evaluations += 1;
       return executeChild(evaluation, {
@@ -345,7 +371,10 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       });
     });
 
-  const ask = async (evidence: EvaluationResult): Promise<ApprovalRecord | ApprovalRequest> => {
+  const ask = async (
+    candidate: Digest,
+    evidence: EvaluationResult,
+  ): Promise<ApprovalRecord | ApprovalRequest> => {
     const now = Date.now();
     const request: ApprovalRequest = {
       candidate,
@@ -360,40 +389,62 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
     return (await answer) ?? request;
   };
 
-  // Evaluate, ask, promote; again from the start whenever the champion moved meanwhile and the evidence is stale.
-  for (;;) {
-    enter({ kind: 'gating', candidate });
-    const evidence = await evaluate('gate');
-    gate = evidence.summary;
-    if (gate.decision !== 'pass') return finish({ kind: 'gate-not-passed', reasons: gate.reasons });
-    if (config.report && report === null) {
-      enter({ kind: 'reporting', candidate });
-      report = (await evaluate('report')).summary;
-    }
-    const answer = await ask(evidence);
-    if (!('decision' in answer))
-      return finish({ kind: 'approval-expired', deadline: answer.deadline });
-    if (answer.decision === 'reject') {
+  /** Evaluates the best checkpoint, asks, promotes; again from the start whenever the champion moved meanwhile. */
+  const conclude = async ({ best }: RunState): Promise<RunOutcome> => {
+    if (best === null) {
       return finish({
-        kind: 'rejected',
-        by: answer.by,
-        ...(answer.comment === undefined ? {} : { comment: answer.comment }),
+        kind: 'no-better-checkpoint',
+        reason: 'no iteration was finished and measured on the select split',
       });
     }
-    enter({ kind: 'promoting', candidate });
-    const settled = await handOver(attention, {
-      policy: config.policy,
-      candidate,
-      watch: config.watch,
-      approval: answer,
-      approvers: config.approval.approvers,
-    });
-    if (settled.kind === 'promoted') {
-      return finish({
-        kind: 'promoted',
-        champion: settled.champion,
-        promotion: `promotion.${config.policy}`,
+    const candidate = best.checkpoint;
+    for (;;) {
+      enter({ kind: 'gating', candidate });
+      const evidence = await evaluate(candidate, 'gate');
+      gate = evidence.summary;
+      if (gate.decision !== 'pass')
+        return finish({ kind: 'gate-not-passed', reasons: gate.reasons });
+      if (config.report && report === null) {
+        enter({ kind: 'reporting', candidate });
+        report = (await evaluate(candidate, 'report')).summary;
+      }
+      const answer = await ask(candidate, evidence);
+      if (!('decision' in answer))
+        return finish({ kind: 'approval-expired', deadline: answer.deadline });
+      if (answer.decision === 'reject') {
+        return finish({
+          kind: 'rejected',
+          by: answer.by,
+          ...(answer.comment === undefined ? {} : { comment: answer.comment }),
+        });
+      }
+      enter({ kind: 'promoting', candidate });
+      const settled = await handOver(attention, {
+        policy: config.policy,
+        candidate,
+        watch: config.watch,
+        approval: answer,
+        approvers: config.approval.approvers,
       });
+      // A promotion that ended early, cut off between moving the pointer and saying so: what was approved is what serves.
+      const isServed =
+        settled.champion.digest === candidate && gate.baseline !== candidate && patched('served');
+      if (settled.kind === 'promoted' || isServed) {
+        return finish({
+          kind: 'promoted',
+          champion: settled.champion,
+          promotion: `promotion.${config.policy}`,
+        });
+      }
     }
+  };
+
+  try {
+    const opened = state ?? (await open());
+    state = opened;
+    return await conclude(await improve(opened));
+  } catch (error) {
+    if (!(error instanceof StepAbandoned)) throw error;
+    return finish({ kind: 'stopped', step: error.step, reason: error.reason });
   }
 }

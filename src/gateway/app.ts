@@ -4,6 +4,7 @@ import type { ApiKeyStore } from './api-keys';
 import { createAuthenticate } from './auth';
 import type { GatewayCounters } from './counters';
 import { createCounters } from './counters';
+import type { SpoolStatus } from './gateway-metrics';
 import type { Recorder } from './recorder';
 import { RequestError } from './request-error';
 import type { RewardWriter } from './reward-writer';
@@ -12,6 +13,7 @@ import { createRoutes } from './route';
 import { chatCompletions } from './routes/chat-completions';
 import { postFeedback } from './routes/feedback';
 import { health, readiness } from './routes/health';
+import { metrics } from './routes/metrics';
 import { listModels } from './routes/models';
 import { openSession } from './routes/sessions';
 import type { RoutingReader } from './routing-reader';
@@ -31,6 +33,8 @@ export interface GatewayDeps {
   /** Milliseconds since 1970. */
   readonly now?: () => number;
   readonly counters?: GatewayCounters;
+  /** How the spool is that live calls are recorded in; left out where there is none. */
+  readonly spoolStatus?: () => SpoolStatus;
   /** Told of what failed on our side. Entries hold no keys and no bodies. */
   readonly log?: (entry: LogEntry) => void;
 }
@@ -45,7 +49,7 @@ export function createGateway({
   log = () => undefined,
   ...deps
 }: GatewayDeps): Gateway {
-  const { signingKey, routing, rewards } = deps;
+  const { signingKey, routing, rewards, spoolStatus } = deps;
   const authenticate = createAuthenticate(signingKey, deps.apiKeys, now);
   const routes = createRoutes({ authenticate, counters, log });
 
@@ -78,7 +82,8 @@ export function createGateway({
     );
   }
   app.get('/healthz', routes.open(health()));
-  app.get('/readyz', routes.open(readiness({ routing })));
+  app.get('/readyz', routes.open(readiness({ routing, spoolStatus })));
+  app.get('/metrics', metrics({ counters, spoolStatus, now }));
 
   app.notFound((c) => {
     const message = `unknown route: ${c.req.method} ${c.req.path.slice(0, 200)}`;

@@ -1,9 +1,10 @@
 import type { ApiKeyRecord, ApiKeyStore, Role } from './api-keys';
 import { API_KEY_PREFIX } from './api-keys';
 import { createApiKeyVerifier } from './api-key-verifier';
+import { LruMap } from './lru-map';
 import { forbidden, unauthorized } from './request-error';
 import type { SessionClaims } from './session-token';
-import { SESSION_TOKEN_PREFIX, verifySessionToken } from './session-token';
+import { isExpired, SESSION_TOKEN_PREFIX, verifySessionToken } from './session-token';
 
 /** Who makes a request: the holder of a session's signed token, or of a long-lived key. */
 export type Principal =
@@ -26,16 +27,28 @@ export type Authenticate = (
   admits: readonly Admitted[],
 ) => Promise<Principal>;
 
+/** Session keys that were verified and are used again: those of agents that run now. */
+const KEPT_SESSIONS = 4_096;
+
 export function createAuthenticate(
   signingKey: Uint8Array,
   apiKeys: ApiKeyStore | null,
   now: () => number,
 ): Authenticate {
   const verifyApiKey = apiKeys === null ? null : createApiKeyVerifier(apiKeys, now);
+  // By the whole key, so that only what was verified to its last character is found. A signature stays right; time goes on.
+  const verified = new LruMap<string, SessionClaims>(KEPT_SESSIONS);
+  const claimsOf = (key: string): SessionClaims => {
+    const known = verified.get(key);
+    if (known !== undefined && !isExpired(known, now())) return known;
+    const claims = verifySessionToken(signingKey, key, now());
+    verified.set(key, claims);
+    return claims;
+  };
 
   const identify = async (key: string): Promise<Principal> => {
     if (key.startsWith(SESSION_TOKEN_PREFIX)) {
-      return { kind: 'session', claims: verifySessionToken(signingKey, key, now()) };
+      return { kind: 'session', claims: claimsOf(key) };
     }
     if (!key.startsWith(API_KEY_PREFIX)) {
       throw unauthorized('the API key is malformed: expected rks-… (a session) or rk-… (a key)');

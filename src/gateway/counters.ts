@@ -8,8 +8,10 @@ export interface GatewayCounters {
   failed: number;
   /** Live calls that were answered although they could not be recorded. */
   unrecorded: number;
+  /** Requests by the HTTP status of their answer. */
+  byStatus: Record<number, number>;
 }
 
 export function createCounters(): GatewayCounters {
-  return { answered: 0, refused: 0, failed: 0, unrecorded: 0 };
+  return { answered: 0, refused: 0, failed: 0, unrecorded: 0, byStatus: {} };
 }

@@ -1,7 +1,8 @@
 import type { Decision } from '../schemas/decision';
+import type { LiveIntent } from '../schemas/live-line';
+import { LiveLine } from '../schemas/live-line';
 import type { Message, Tool } from '../schemas/message';
 import type { Trajectory } from '../schemas/trajectory';
-import { SegmentLine } from '../schemas/trajectory';
 import { readJsonLines } from '../storage/json-objects';
 import { livePrefix } from '../storage/keys';
 import type { ObjectStore } from '../storage/object-store';
@@ -13,6 +14,8 @@ export interface MergedSegments {
   /** Everything that the decisions name, by id. */
   readonly messages: ReadonlyMap<string, Message>;
   readonly toolsets: ReadonlyMap<string, readonly Tool[]>;
+  /** Calls that came in and were under way when their gateway died, each once. Nobody knows how they would have ended: they teach nothing. */
+  readonly unresolved: readonly LiveIntent[];
 }
 
 /**
@@ -21,13 +24,15 @@ export interface MergedSegments {
  *
  * @param lines of whole segments, in any order of segments.
  */
-export function mergeSessions(lines: Iterable<SegmentLine>): MergedSegments {
+export function mergeSessions(lines: Iterable<LiveLine>): MergedSegments {
   const sessions = new Map<string, { first: Trajectory; decisions: Map<string, Decision> }>();
   const messages = new Map<string, Message>();
   const toolsets = new Map<string, readonly Tool[]>();
+  const unresolved = new Map<string, LiveIntent>();
   for (const line of lines) {
     if (line.type === 'message') messages.set(line.id, line.message);
     else if (line.type === 'toolset') toolsets.set(line.id, line.tools);
+    else if (line.type === 'unresolved') unresolved.set(line.call.id, line.call);
     else {
       const { trajectory } = line;
       const session = sessions.get(trajectory.id) ?? {
@@ -50,7 +55,7 @@ export function mergeSessions(lines: Iterable<SegmentLine>): MergedSegments {
       .sort(byAnswer)
       .map((decision, i) => ({ ...decision, sequence: i + 1 })),
   }));
-  return { trajectories, messages, toolsets };
+  return { trajectories, messages, toolsets, unresolved: [...unresolved.values()] };
 }
 
 /**
@@ -62,10 +67,10 @@ export async function readLiveLines(
   store: ObjectStore,
   agent: string,
   day: string,
-): Promise<SegmentLine[]> {
-  const lines: SegmentLine[][] = [];
+): Promise<LiveLine[]> {
+  const lines: LiveLine[][] = [];
   for await (const { key } of store.list(livePrefix(agent, day))) {
-    lines.push(await readJsonLines(store, key, SegmentLine));
+    lines.push(await readJsonLines(store, key, LiveLine));
   }
   return lines.flat();
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import type { GatewayContext } from './route';
 import { badRequest, RequestError } from './request-error';
+import type { GatewayContext } from './route';
+import { headerOf } from './route';
 
 /**
  * The request's body as text.
@@ -8,14 +9,14 @@ import { badRequest, RequestError } from './request-error';
  * @throws {RequestError} 413 as soon as more than `limitBytes` are announced or have come, the rest unread; 415 for a compressed body.
  */
 export async function readBody(c: GatewayContext, limitBytes: number): Promise<string> {
-  const encoding = c.req.header('content-encoding');
+  const encoding = headerOf(c, 'content-encoding');
   if (encoding !== undefined && encoding !== 'identity') {
     throw new RequestError('the body is compressed: send it without content-encoding', {
       status: 415,
       reason: 'unsupported_content_encoding',
     });
   }
-  if (Number(c.req.header('content-length') ?? 0) > limitBytes) throw tooLarge(limitBytes);
+  if (Number(headerOf(c, 'content-length') ?? 0) > limitBytes) throw tooLarge(limitBytes);
   // Behind a server the bytes are taken from the socket's own stream: half the price of a web stream over it.
   const incoming = c.env?.incoming;
   const chunks =

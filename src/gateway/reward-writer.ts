@@ -1,4 +1,4 @@
-import { IntegrityError } from '../errors';
+import { IntegrityError, TransientError } from '../errors';
 import { RewardRecord } from '../schemas/reward';
 import { canonicalJson } from '../storage/canonical-json';
 import { sha256Hex } from '../storage/digest';
@@ -15,11 +15,17 @@ export interface RewardWritten {
 }
 
 export interface RewardWriter {
-  /** Resolves once the record is durable. */
+  /**
+   * Resolves once the record is durable.
+   *
+   * @throws {TransientError} saying when to try again, if the store cannot be written: whoever gives feedback still has it, and under its
+   *   id a repeat is harmless, so it is not spooled.
+   */
   write(record: RewardRecord): Promise<RewardWritten>;
 }
 
 const DAY_MS = 86_400_000;
+const RETRY_AFTER_MS = 5_000;
 
 /**
  * Writes each record as a segment of its own under the day of its `at` (UTC): `v1/rewards/<day>/<sha256 of its id>.jsonl`. The put is
@@ -32,26 +38,37 @@ export function createRewardWriter(store: ObjectStore): RewardWriter {
     return stored === null ? null : parseJson(stored.bytes, RewardRecord, key);
   };
 
+  const write = async (record: RewardRecord, bytes: Uint8Array): Promise<RewardWritten> => {
+    const name = sha256Hex(record.id);
+    const keyAt = (ms: number): string => rewardsKey(new Date(ms).toISOString().slice(0, 10), name);
+    const atMs = Date.parse(record.at);
+    const yesterday = await read(keyAt(atMs - DAY_MS));
+    if (yesterday !== null) return compare(record, yesterday);
+
+    const key = keyAt(atMs);
+    const { committed } = await store.put(key, bytes, {
+      ifAbsent: true,
+      sha256: sha256Hex(bytes),
+    });
+    if (committed) return { outcome: 'written', record };
+    const stored = await read(key);
+    if (stored === null)
+      throw new IntegrityError('a reward record disappeared', { context: { key } });
+    return compare(record, stored);
+  };
+
   return {
     async write(record) {
-      const name = sha256Hex(record.id);
-      const keyAt = (ms: number): string =>
-        rewardsKey(new Date(ms).toISOString().slice(0, 10), name);
-      const atMs = Date.parse(record.at);
-      const yesterday = await read(keyAt(atMs - DAY_MS));
-      if (yesterday !== null) return compare(record, yesterday);
-
-      const key = keyAt(atMs);
       const bytes = new TextEncoder().encode(`${canonicalJson(record)}\n`);
-      const { committed } = await store.put(key, bytes, {
-        ifAbsent: true,
-        sha256: sha256Hex(bytes),
-      });
-      if (committed) return { outcome: 'written', record };
-      const stored = await read(key);
-      if (stored === null)
-        throw new IntegrityError('a reward record disappeared', { context: { key } });
-      return compare(record, stored);
+      try {
+        return await write(record, bytes);
+      } catch (cause) {
+        if (cause instanceof IntegrityError) throw cause; // waiting does not help
+        throw new TransientError('the feedback was not stored: send it again, under the same id', {
+          retryAfterMs: RETRY_AFTER_MS,
+          cause,
+        });
+      }
     },
   };
 }

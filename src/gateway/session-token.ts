@@ -88,7 +88,7 @@ export function verifySessionToken(
     );
   }
   const claims = readClaims(payload);
-  if (claims.expiresAt * 1_000 <= nowMs) {
+  if (isExpired(claims, nowMs)) {
     const at = new Date(claims.expiresAt * 1_000).toISOString();
     throw unauthorized(
       `the session key expired at ${at}: ask for a new session`,
@@ -96,6 +96,10 @@ export function verifySessionToken(
     );
   }
   return claims;
+}
+
+export function isExpired({ expiresAt }: SessionClaims, nowMs: number): boolean {
+  return expiresAt * 1_000 <= nowMs;
 }
 
 /** Only what we signed gets here, so a failure means a token of another version of the gateway. */

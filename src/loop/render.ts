@@ -1,6 +1,7 @@
 import type { ApprovalRequest } from '../schemas/approval';
 import { shortDigest } from '../schemas/ids';
 import type { EvaluationSummary } from '../schemas/stages';
+import type { AttentionNote } from './attention';
 import { percent, points, rate, sparkline, table } from './markdown';
 import type { Refusal } from './refusals';
 import type { RunStatus } from './run-state';
@@ -54,6 +55,18 @@ function signalLine(workflowId: string, name: string): string {
 /** The line that continues a run which waits for a person. */
 export function retryLine(workflowId: string): string {
   return signalLine(workflowId, 'retry');
+}
+
+/** What a workflow waits for, and the line that lets it go on. */
+export function attentionLines({ step, reason, line }: AttentionNote): string[] {
+  return [
+    `**Needs attention** at ${step}: ${clip(reason)}`,
+    '',
+    'To go on, once the cause is mended:',
+    '```',
+    line,
+    '```',
+  ];
 }
 
 function refusalLines(refusals: readonly Refusal[]): string[] {
@@ -117,16 +130,16 @@ function headline(status: RunStatus, workflowId: string, approvers: readonly str
       return questionLines(workflowId, phase.request, approvers);
     case 'needs-attention':
       return [
-        `**Needs attention** at ${phase.step}: ${clip(phase.reason)}`,
+        ...attentionLines(phase),
         '',
-        'When the cause is mended:',
+        'To give this step up:',
         '```',
-        retryLine(workflowId),
+        signalLine(workflowId, 'stop'),
         '```',
       ];
     case 'paused':
       return [
-        `**Paused** before iteration ${phase.iteration + 1}.`,
+        `**Paused** before ${phase.iteration < status.of ? `iteration ${phase.iteration + 1}` : 'the evaluation'}.`,
         '',
         '```',
         signalLine(workflowId, 'resume'),
@@ -163,6 +176,8 @@ function describeOutcome(
       return ` by ${outcome.by}${outcome.comment === undefined ? '' : `: ${clip(outcome.comment)}`}`;
     case 'approval-expired':
       return `: nobody decided by ${outcome.deadline}`;
+    case 'stopped':
+      return ` at ${outcome.step}: ${clip(outcome.reason)}`;
   }
 }
 
@@ -230,10 +245,17 @@ export function renderPromotion(view: PromotionView): string {
   ]);
 }
 
+/** @param line what continues it; null while it gets on by itself. */
 export function renderEvaluation(
   policy: string,
   phase: string,
   summary: EvaluationSummary | null,
+  line: string | null = null,
 ): string {
-  return fit([`### Evaluation of ${policy}`, `**${phase}**`, ...evidence('Result', summary)]);
+  return fit([
+    `### Evaluation of ${policy}`,
+    `**${clip(phase)}**`,
+    ...(line === null ? [] : ['', '```', line, '```']),
+    ...evidence('Result', summary),
+  ]);
 }

@@ -5,6 +5,7 @@ import { Digest } from '../schemas/ids';
 import { ObjectRef } from '../schemas/object-ref';
 import { RunConfig } from '../schemas/run-config';
 import { Champion, TaskCounts, type EvaluationSummary } from '../schemas/stages';
+import { AttentionNote, type UnattendedQueue } from './attention';
 import { Refusal } from './refusals';
 
 /** One iteration, as the learning curve shows it. */
@@ -29,12 +30,14 @@ export const RunOutcome = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('no-better-checkpoint'), reason: z.string() }),
   z.strictObject({ kind: z.literal('rejected'), by: z.string(), comment: z.string().optional() }),
   z.strictObject({ kind: z.literal('approval-expired'), deadline: z.iso.datetime() }),
+  /** `stop` gave up a step that waited for a person. */
+  z.strictObject({ kind: z.literal('stopped'), step: z.string(), reason: z.string() }),
 ]);
 export type RunOutcome = z.infer<typeof RunOutcome>;
 
 const iteration = z.int().min(0);
 
-/** Where a run is. `needs-attention` waits for a person: it says what happened and the line that goes on. */
+/** Where a run is. `needs-attention` waits for somebody: it says what happened and the line that goes on. */
 export const RunPhase = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('preparing') }),
   z.strictObject({ kind: z.literal('creating-policy') }),
@@ -47,7 +50,7 @@ export const RunPhase = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('reporting'), candidate: Digest }),
   z.strictObject({ kind: z.literal('awaiting-approval'), request: ApprovalRequest }),
   z.strictObject({ kind: z.literal('promoting'), candidate: Digest }),
-  z.strictObject({ kind: z.literal('needs-attention'), step: z.string(), reason: z.string() }),
+  z.strictObject({ kind: z.literal('needs-attention'), ...AttentionNote.shape }),
   z.strictObject({ kind: z.literal('done'), outcome: RunOutcome }),
 ]);
 export type RunPhase = z.infer<typeof RunPhase>;
@@ -111,6 +114,8 @@ export interface RunStatus {
   readonly report: EvaluationSummary | null;
   readonly paused: boolean;
   readonly refusals: readonly Refusal[];
+  /** Queues that nobody polls while work of this run waits there. */
+  readonly unattended: readonly UnattendedQueue[];
 }
 
 /** The curve is for people: when it grows past this, every second of its older points goes. */

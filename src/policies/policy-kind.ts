@@ -71,6 +71,7 @@ export interface TrainingProgress {
 }
 
 export interface TrainingOptions {
+  /** Told of every optimizer step. */
   readonly onProgress?: (progress: TrainingProgress) => void;
   /** Is handed a state to resume from; training waits for it. A state is only good for the very same job. */
   readonly onState?: (state: Uint8Array) => void | Promise<void>;
@@ -78,6 +79,8 @@ export interface TrainingOptions {
   readonly stateEvery?: number;
   readonly resumeFrom?: Uint8Array;
   readonly signal?: AbortSignal;
+  /** Once aborted, training ends after the step under way: its state goes to `onState`, then the signal's reason is thrown. */
+  readonly handOver?: AbortSignal;
 }
 
 export interface PolicyServerDeps {
@@ -96,7 +99,7 @@ export interface PolicyKind {
    *
    * @throws {InvalidInputError} if the job is wrong, or `resumeFrom` belongs to another job.
    * @throws {NumericalError} naming the optimizer step at which a loss or gradient was not finite.
-   * @throws the signal's reason once it is aborted.
+   * @throws the signal's reason once it is aborted, and that of `handOver` once the state it asked for is stored.
    */
   run(job: TrainingJob, runtime: TensorRuntime, options?: TrainingOptions): Promise<TrainedPolicy>;
   createServer(deps: PolicyServerDeps): PolicyServer;

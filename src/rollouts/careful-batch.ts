@@ -4,6 +4,7 @@ import type { FlightLog } from './flight-log';
 import {
   rolloutName,
   runBatch,
+  sessionName,
   type BatchDeps,
   type BatchOptions,
   type BatchPlace,
@@ -33,25 +34,26 @@ export function withSolitude(runner: AgentRunner, solitude: Solitude): AgentRunn
  *
  * @param runner of `deps` without solitude: both kinds of running are arranged here.
  */
-export async function runCarefully(
+export async function* runCarefully(
   flights: FlightLog,
   solitude: Solitude,
   place: BatchPlace,
   rollouts: readonly PlannedRollout[],
   deps: BatchDeps,
   options: BatchOptions,
-): Promise<FinishedRollout[]> {
+): AsyncGenerator<FinishedRollout> {
   const { suspects, poisoned } = flights.casualties;
   const isSuspect = new Set(suspects);
-  const finished = new Array<FinishedRollout>(rollouts.length);
+  /** By place in the order planned; not handed out yet. */
+  const finished = new Map<number, FinishedRollout>();
   const rest: number[] = [];
   const positions = new Map<string, number>();
   rollouts.forEach((rollout, position) => {
     const name = rolloutName(place, rollout);
     const deaths = poisoned.get(name);
     if (deaths !== undefined) {
-      finished[position] = giveUp(place, rollout, name, deaths);
-      options.onFinished();
+      finished.set(position, giveUp(place, rollout, name, deaths));
+      options.onFinished(0);
     } else if (isSuspect.has(name)) positions.set(name, position);
     else rest.push(position);
   });
@@ -70,11 +72,10 @@ export async function runCarefully(
   };
   for (const name of suspects) {
     const position = positions.get(name);
-    if (position === undefined) continue; // of a part of the batch that is committed, or yet to come
+    if (position === undefined) continue; // of a part of the batch that is committed
     const alone = [rollouts[position] as PlannedRollout];
-    [finished[position]] = (await runBatch(place, alone, { ...deps, runner: lonely }, options)) as [
-      FinishedRollout,
-    ];
+    for await (const one of runBatch(place, alone, { ...deps, runner: lonely }, options))
+      finished.set(position, one);
   }
 
   const watched: AgentRunner = {
@@ -90,22 +91,33 @@ export async function runCarefully(
       }),
     close: async () => undefined,
   };
-  const others = await runBatch(
+  const others = runBatch(
     place,
     rest.map((position) => rollouts[position] as PlannedRollout),
     { ...deps, runner: watched },
     options,
   );
-  rest.forEach((position, index) => {
-    finished[position] = others[index] as FinishedRollout;
-  });
-  await flights.rest();
-  return finished;
+  try {
+    for (let position = 0; position < rollouts.length; position++) {
+      let next = finished.get(position);
+      if (next === undefined) {
+        if (isSuspect.has(rolloutName(place, rollouts[position] as PlannedRollout))) return; // left by the hand-over
+        const taken = await others.next();
+        if (taken.done === true) return; // handed over
+        next = taken.value;
+      }
+      finished.delete(position);
+      yield next;
+    }
+    await flights.rest();
+  } finally {
+    await others.return(undefined); // however the loop over this ends, what still runs is stopped
+  }
 }
 
 /** A rollout that is not run again. Its session was never opened by this execution: nothing is recorded. */
 function giveUp(
-  { agent }: BatchPlace,
+  place: BatchPlace,
   { selected, member }: PlannedRollout,
   name: string,
   deaths: number,
@@ -116,7 +128,8 @@ function giveUp(
       ...{ messages: new Map(), toolsets: new Map() },
     },
     trajectory: {
-      ...{ id: `${name}-1`, task: selected.task.id, agent, attempt: 1, member },
+      ...{ id: sessionName(place, name, 1), task: selected.task.id, agent: place.agent },
+      ...{ attempt: 1, member },
       outcome: classifyPoisoned(deaths),
       decisions: [],
     },

@@ -9,7 +9,8 @@ import {
   decodeManifest,
   encodeManifest,
 } from './manifest';
-import { getIfPresent, verify } from './object-ref';
+import { putContent } from './content';
+import { getIfPresent, refOf, verify } from './object-ref';
 import type { Body, ObjectStore } from './object-store';
 
 // A directory is files and one manifest, committed as a whole under the manifest's digest: checkpoints and datasets are directories.
@@ -50,30 +51,31 @@ export interface DirectoryPlace {
 export async function writeDirectory(
   store: ObjectStore,
   place: DirectoryPlace,
-  { files, metadata }: DirectoryContent,
+  content: DirectoryContent,
 ): Promise<Digest> {
-  const manifest = Manifest.safeParse({
-    formatVersion: 1,
-    kind: place.kind,
-    metadata,
-    files: Object.fromEntries(Array.from(files, ([name, body]) => [name, describe(body)])),
-  });
-  if (!manifest.success) {
-    throw new InvalidInputError(`a ${place.kind} cannot be committed: ${manifest.error.message}`);
-  }
-  const { bytes, digest } = encodeManifest(manifest.data);
+  const { files } = content;
+  const { manifest, bytes, digest } = manifestFor(place, content);
   const folder = place.folder(digest);
 
   // A crash in here leaves files without a manifest: no directory. Whoever commits the same content later finds them in place.
-  for (const [name, { sha256 }] of Object.entries(manifest.data.files)) {
+  for (const [name, expected] of Object.entries(manifest.files)) {
     const body = files.get(name);
     if (body !== undefined) {
-      await store.put(folder + name, toBody(body), { ifAbsent: true, sha256 });
+      await putContent(store, { key: folder + name, ...expected }, () => toBody(body));
     }
   }
   // This line is the commit. A crash before it: nothing to see. After it: everything, each file checked when it was written.
-  await store.put(folder + MANIFEST_FILE, bytes, { ifAbsent: true, sha256: sha256Hex(bytes) });
+  await putContent(store, refOf(folder + MANIFEST_FILE, bytes), bytes);
   return digest;
+}
+
+/**
+ * The digest that the content will have: what a claim names before anything is written.
+ *
+ * @throws {InvalidInputError} as `writeDirectory`.
+ */
+export function directoryDigest(place: DirectoryPlace, content: DirectoryContent): Digest {
+  return manifestFor(place, content).digest;
 }
 
 /**
@@ -85,13 +87,14 @@ export async function readManifest(
   place: DirectoryPlace,
   digest: Digest,
 ): Promise<Manifest> {
-  const stored = await getIfPresent(store, place.folder(digest) + MANIFEST_FILE);
+  const key = place.folder(digest) + MANIFEST_FILE;
+  const stored = await getIfPresent(store, key);
   if (stored === null) {
     throw new NotFoundError(`no ${place.kind} was committed under this digest`, {
       context: { digest },
     });
   }
-  return decodeManifest(stored.bytes, place.kind, digest);
+  return decodeManifest(stored.bytes, place.kind, digest, key);
 }
 
 /**
@@ -134,15 +137,32 @@ async function readFileOf(
   if (expected === undefined) {
     throw new NotFoundError(`the ${place.kind} has no such file`, { context: { digest, file } });
   }
-  const stored = await getIfPresent(store, place.folder(digest) + file);
+  const key = place.folder(digest) + file;
+  const stored = await getIfPresent(store, key);
   if (stored === null) {
     throw new IntegrityError(
       `a file of a committed ${place.kind} is missing: expected sha256 ${expected.sha256} of ${expected.sizeBytes} bytes, got no object; restore it from a copy`,
-      { context: { digest, file } },
+      { context: { key, digest, file } },
     );
   }
-  verify(stored.bytes, expected, { digest, file });
+  verify(stored.bytes, expected, { key, digest, file });
   return stored.bytes;
+}
+
+function manifestFor(
+  place: DirectoryPlace,
+  { files, metadata }: DirectoryContent,
+): { manifest: Manifest; bytes: Uint8Array; digest: Digest } {
+  const manifest = Manifest.safeParse({
+    formatVersion: 1,
+    kind: place.kind,
+    metadata,
+    files: Object.fromEntries(Array.from(files, ([name, body]) => [name, describe(body)])),
+  });
+  if (!manifest.success) {
+    throw new InvalidInputError(`a ${place.kind} cannot be committed: ${manifest.error.message}`);
+  }
+  return { manifest: manifest.data, ...encodeManifest(manifest.data) };
 }
 
 function describe(body: FileBody): { sha256: string; sizeBytes: number } {

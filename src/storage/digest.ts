@@ -1,11 +1,16 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { Digest } from '../schemas/ids';
 import { canonicalJson } from './canonical-json';
 
 /** 64 lower-case hexadecimal digits. */
 export function sha256Hex(bytes: Uint8Array | string): string {
-  return createHash('sha256').update(bytes).digest('hex');
+  return oneShot === undefined
+    ? createHash('sha256').update(bytes).digest('hex')
+    : oneShot('sha256', bytes, 'hex');
 }
+
+/** Half the price for short texts. Since Node 20.12. */
+const oneShot = hash as typeof hash | undefined;
 
 /** `sha256:<hex>` of the bytes: the name of anything content-addressed. A prefix of one is matched by `namesDigest`. */
 export function digestOf(bytes: Uint8Array | string): Digest {

@@ -59,9 +59,26 @@ export function datasetFolder(dataset: string, digest: Digest): string {
   return `${VERSION}/datasets/${name('dataset', dataset)}/${digestHex(digest)}/`;
 }
 
+export function datasetsPrefix(): string {
+  return `${VERSION}/datasets/`;
+}
+
+export function evaluationsPrefix(): string {
+  return `${VERSION}/evaluations/`;
+}
+
 /** `v1/evaluations/<digest>.json` */
 export function evaluationKey(digest: Digest): string {
   return `${VERSION}/evaluations/${digestHex(digest)}.json`;
+}
+
+/** `v1/evaluations/<digest>/evidence-<sha256>.json`: the rollouts and rewards that an evaluation was computed from. */
+export function evidenceKey(digest: Digest, sha256: string): string {
+  return `${evidencePrefix(digest)}evidence-${matching(HEX_256, 'sha256', sha256)}.json`;
+}
+
+export function evidencePrefix(digest: Digest): string {
+  return `${VERSION}/evaluations/${digestHex(digest)}/`;
 }
 
 /** `v1/policies/<policy>/routing.json`: the only mutable object. */
@@ -114,6 +131,32 @@ export function runStateKey(run: string, iteration: number, attempt: string): st
   return `${runPrefix(run, iteration)}state/${segment('attempt', attempt)}.bin`;
 }
 
+/** `v1/runs/<run>/run.json`: what was asked for. */
+export function runRecordKey(run: string): string {
+  return `${runPrefix(run)}run.json`;
+}
+
+/** `v1/runs/<run>/dropped.json`: what a garbage collection took away from a run that ended long ago. */
+export function runDroppedKey(run: string): string {
+  return `${runPrefix(run)}dropped.json`;
+}
+
+export type IterationRecordKind = 'created' | 'scored' | 'trained';
+
+/** `v1/runs/<run>/<iteration, 6 digits>/records/<kind>-<sha256>.json`: what an activity committed, by content. */
+export function iterationRecordKey(
+  run: string,
+  iteration: number,
+  kind: IterationRecordKind,
+  sha256: string,
+): string {
+  return `${runPrefix(run, iteration)}records/${kind}-${matching(HEX_256, 'sha256', sha256)}.json`;
+}
+
+export function runsPrefix(): string {
+  return `${VERSION}/runs/`;
+}
+
 export function runPrefix(run: string, iteration?: number): string {
   const prefix = `${VERSION}/runs/${toKeySegment(run)}/`;
   return iteration === undefined ? prefix : `${prefix}${count('iteration', iteration, 6)}/`;
@@ -132,6 +175,53 @@ export function liveSegmentKey(
 export function livePrefix(agent: string, day?: string): string {
   const prefix = `${VERSION}/live/${name('agent', agent)}/`;
   return day === undefined ? prefix : `${prefix}${matching(DAY, 'day', day)}/`;
+}
+
+/** `v1/claims/<name>.json`: content that a writer relies on and has not named anywhere yet. `claim` must be unique to the write. */
+export function claimKey(claim: string): string {
+  return `${claimsPrefix()}${segment('claim', claim)}.json`;
+}
+
+export function claimsPrefix(): string {
+  return `${VERSION}/claims/`;
+}
+
+/** `v1/gc/state.json`: which garbage collection runs, and whether it is removing. */
+export function gcStateKey(): string {
+  return `${VERSION}/gc/state.json`;
+}
+
+/** `v1/gc/marks/<name>.jsonl`: what was garbage, and since when. */
+export function gcMarkKey(mark: string): string {
+  return `${gcMarksPrefix()}${segment('mark', mark)}.jsonl`;
+}
+
+export function gcMarksPrefix(): string {
+  return `${VERSION}/gc/marks/`;
+}
+
+/**
+ * `v1/quarantine/<key without v1/>/<sha256 of the damaged bytes>.bin`, and `.json` for the note: one key may be damaged more than once.
+ */
+export function quarantineKey(key: string, sha256: string, part: 'bytes' | 'note'): string {
+  assertKey(key);
+  const place = key.startsWith(`${VERSION}/`) ? key.slice(VERSION.length + 1) : key;
+  return `${quarantinePrefix()}${place}/${matching(HEX_256, 'sha256', sha256)}.${part === 'bytes' ? 'bin' : 'json'}`;
+}
+
+export function quarantinePrefix(): string {
+  return `${VERSION}/quarantine/`;
+}
+
+const ROUTING = /^v1\/policies\/[^/]+\/routing\.json$/;
+
+export function isRoutingKey(key: string): boolean {
+  return ROUTING.test(key);
+}
+
+/** `v1/probes/<id>`: written and removed when a process begins, to see whether the store can do what is needed of it. */
+export function probeKey(id: string): string {
+  return `${VERSION}/probes/${segment('id', id)}`;
 }
 
 function digestHex(digest: Digest): string {

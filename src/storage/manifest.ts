@@ -4,7 +4,7 @@ import type { Digest } from '../schemas/ids';
 import { Sha256Hex } from '../schemas/object-ref';
 import { Json } from '../schemas/json';
 import { canonicalJson } from './canonical-json';
-import { digestOf } from './digest';
+import { digestOf, hexOf } from './digest';
 
 /** The name of the manifest inside its folder; no file of the directory can have it. */
 export const MANIFEST_FILE = 'manifest.json';
@@ -37,11 +37,17 @@ export function encodeManifest(manifest: Manifest): { bytes: Uint8Array; digest:
 }
 
 /** @throws {IntegrityError} if the bytes do not have this digest, or are no manifest of this kind and format version. */
-export function decodeManifest(bytes: Uint8Array, kind: DirectoryKind, digest: Digest): Manifest {
+export function decodeManifest(
+  bytes: Uint8Array,
+  kind: DirectoryKind,
+  digest: Digest,
+  key: string,
+): Manifest {
   const got = digestOf(bytes);
   if (got !== digest) {
     throw new IntegrityError(`a manifest was changed: expected ${digest}, got ${got}`, {
-      context: { kind },
+      context: { key, kind },
+      damage: { key, expected: digest, sha256: hexOf(digest), gotSha256: hexOf(got) },
     });
   }
   let json: unknown;

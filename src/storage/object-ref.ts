@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { ConflictError, IntegrityError, NotFoundError } from '../errors';
 import type { ObjectRef } from '../schemas/object-ref';
 import { sha256Hex } from './digest';
@@ -24,7 +25,39 @@ export async function putRef(
   const stored = refOf(key, (await store.get(key)).bytes);
   if (stored.sha256 === ref.sha256) return ref;
   throw new ConflictError(
-    `an immutable object was already written with other bytes: expected ${describe(ref)}, got ${describe(stored)}; make the key unique to the attempt that writes it`,
+    `an immutable object was already written with other bytes: expected ${describeBytes(ref)}, got ${describeBytes(stored)}; make the key unique to the attempt that writes it`,
+    { context: { key } },
+  );
+}
+
+/**
+ * As `putRef`, of bytes that are hashed on their way.
+ *
+ * @throws {ConflictError} as `putRef` does.
+ * @throws what `chunks` throws; nothing becomes visible then.
+ */
+export async function putStream(
+  store: ObjectStore,
+  key: string,
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<ObjectRef> {
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  const hashed = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      hash.update(chunk);
+      sizeBytes += chunk.byteLength;
+      yield chunk;
+    }
+  };
+  const outcome = await store.put(key, hashed(), { ifAbsent: true });
+  const ref = { key, sha256: hash.digest('hex'), sizeBytes };
+  if (outcome.committed) return ref;
+  // A store may not have read all of a body that it refuses: then the hashes differ, as for another's object.
+  const stored = refOf(key, (await store.get(key)).bytes);
+  if (stored.sha256 === ref.sha256) return ref;
+  throw new ConflictError(
+    'an immutable object was already written with other bytes; make the key unique to the attempt that writes it',
     { context: { key } },
   );
 }
@@ -45,17 +78,28 @@ export async function readRef(store: ObjectStore, ref: ObjectRef): Promise<Uint8
 export function verify(
   bytes: Uint8Array,
   expected: Pick<ObjectRef, 'sha256' | 'sizeBytes'>,
-  context: Readonly<Record<string, string>>,
+  context: Readonly<Record<string, string>> & { readonly key: string },
 ): void {
   const got = { sha256: sha256Hex(bytes), sizeBytes: bytes.byteLength };
   if (got.sha256 === expected.sha256 && got.sizeBytes === expected.sizeBytes) return;
   throw new IntegrityError(
-    `stored bytes are not the ones that were committed: expected ${describe(expected)}, got ${describe(got)}; restore the object from a copy, or quarantine it`,
-    { context },
+    `stored bytes are not the ones that were committed: expected ${describeBytes(expected)}, got ${describeBytes(got)}; restore the object from a copy, or quarantine it`,
+    {
+      context,
+      damage: {
+        key: context.key,
+        expected: describeBytes(expected),
+        sha256: expected.sha256,
+        gotSha256: got.sha256,
+      },
+    },
   );
 }
 
-function describe({ sha256, sizeBytes }: Pick<ObjectRef, 'sha256' | 'sizeBytes'>): string {
+export function describeBytes({
+  sha256,
+  sizeBytes,
+}: Pick<ObjectRef, 'sha256' | 'sizeBytes'>): string {
   return `sha256 ${sha256} of ${sizeBytes} bytes`;
 }
 

@@ -9,7 +9,10 @@
  * - **Read after write.** What was committed before a call began is seen by `get`, `head` and `list` of every process.
  *
  * What it does not promise: an order between different keys after a power failure, other than that what was answered stays. A
- * protocol that needs one (data, then manifest, then pointer) awaits each put before it starts the next.
+ * protocol that needs one (data, then manifest, then pointer) awaits each put before it starts the next. Nor, on S3,
+ * that a swap notices a change and a change back while it runs: S3 compares contents, so if others replace the version that `ifMatch` names
+ * and then write its very bytes again, all between the moment we look and the moment S3 does, the swap commits. What is swapped should
+ * therefore hold something that never comes back, as routing.json its generation; then there is no such case.
  */
 
 /** Opaque. Differs between any two versions of a key; equal etags mean equal bytes. Compare for equality only. */
@@ -25,8 +28,10 @@ export interface StoredObject {
   readonly etag: Etag;
 }
 
-export interface ObjectEntry extends ObjectHead {
+/** Without an etag: a listing of S3 tells nothing of a version but its content. Whoever needs one calls `head`. */
+export interface ObjectEntry {
   readonly key: string;
+  readonly sizeBytes: number;
 }
 
 /** A lost condition is an outcome, not an error: the caller reads `current` and decides. `current` is null if the key is absent. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { InvalidInputError } from '../errors';
 import { Digest } from '../schemas/ids';
 import { canonicalJson } from './canonical-json';
-import { parseJson, readJson } from './json-objects';
+import { decodeChecked, encodeChecked } from './checked-json';
 import { promotionKey, routingKey } from './keys';
 import { getIfPresent } from './object-ref';
 import type { Etag, ObjectStore } from './object-store';
@@ -46,7 +46,7 @@ export type SwapOutcome =
 /**
  * Null if the policy has no champion yet. Pollers compare `store.head(routingKey(policy))` first and read only on a change.
  *
- * @throws {IntegrityError} if the pointer is not of this format.
+ * @throws {IntegrityError} if the pointer was changed, or is not of this format.
  */
 export async function readRouting(
   store: ObjectStore,
@@ -55,7 +55,7 @@ export async function readRouting(
   const key = routingKey(policy);
   const stored = await getIfPresent(store, key);
   if (stored === null) return null;
-  return { routing: parseJson(stored.bytes, Routing, key), etag: stored.etag };
+  return { routing: decodeChecked(stored.bytes, Routing, key), etag: stored.etag };
 }
 
 /**
@@ -112,7 +112,7 @@ export async function swapRouting(
  *
  * After a crash: the record, or none. A record that no pointer names is a promotion that did not happen.
  */
-export async function writePromotionRecord<T>(
+export async function writePromotionRecord<T extends object>(
   store: ObjectStore,
   policy: string,
   { generation, promotionId }: { readonly generation: number; readonly promotionId: string },
@@ -120,20 +120,22 @@ export async function writePromotionRecord<T>(
   schema: z.ZodType<T>,
 ): Promise<T> {
   const key = promotionKey(policy, generation, promotionId);
-  const outcome = await store.put(key, new TextEncoder().encode(canonicalJson(record)), {
-    ifAbsent: true,
-  });
-  return outcome.committed ? record : readJson(store, key, schema);
+  const outcome = await store.put(key, encodeChecked(record), { ifAbsent: true });
+  return outcome.committed ? record : decodeChecked((await store.get(key)).bytes, schema, key);
 }
 
-/** @throws {NotFoundError} if there is no such record. */
-export function readPromotionRecord<T>(
+/**
+ * @throws {NotFoundError} if there is no such record.
+ * @throws {IntegrityError} if it is not what was written.
+ */
+export async function readPromotionRecord<T>(
   store: ObjectStore,
   policy: string,
   { generation, promotionId }: { readonly generation: number; readonly promotionId: string },
   schema: z.ZodType<T>,
 ): Promise<T> {
-  return readJson(store, promotionKey(policy, generation, promotionId), schema);
+  const key = promotionKey(policy, generation, promotionId);
+  return decodeChecked((await store.get(key)).bytes, schema, key);
 }
 
 function encode(routing: Routing): Uint8Array {
@@ -141,7 +143,7 @@ function encode(routing: Routing): Uint8Array {
   if (!parsed.success) {
     throw new InvalidInputError(`a routing pointer is not valid: ${z.prettifyError(parsed.error)}`);
   }
-  return new TextEncoder().encode(canonicalJson(parsed.data));
+  return encodeChecked(parsed.data);
 }
 
 async function assertRecorded(

@@ -7,6 +7,7 @@ import { createModuleRunner } from '../../src/adapters/agents/module-runner';
 import { createDatasetReader, type DatasetReader } from '../../src/datasets/dataset-reader';
 import { registerDataset } from '../../src/datasets/register-dataset';
 import type { AgentInvocation, ModuleAgent } from '../../src/ports/agent-runner';
+import { noHandOver, type HandOver } from '../../src/ports/hand-over';
 import { type GatewayAddress, LOOPBACK } from '../../src/rollouts/gateway-address';
 import type { PolicyServer } from '../../src/policies/policy-server';
 import { readSegments } from '../../src/rollouts/segment-reader';
@@ -87,6 +88,8 @@ export interface Desk {
   /** What agents were handed, oldest first. */
   readonly invocations: AgentInvocation[];
   readonly rollout: RolloutActivities;
+  /** The same worker on the store of another desk. */
+  rolloutOn(store: ObjectStore): RolloutActivities;
   readonly score: ScoreActivities;
   rollOutInput(rest?: Partial<RollOutInput>): RollOutInput;
 }
@@ -100,6 +103,7 @@ export interface DeskOptions {
   /** A view of the policy server, to break it. */
   readonly serve?: (policies: FakePolicyServer) => PolicyServer;
   readonly segmentRollouts?: number;
+  readonly handOver?: HandOver;
   readonly address?: GatewayAddress;
 }
 
@@ -110,6 +114,7 @@ export async function openDesk({
   scorers = [resolved],
   serve = (policies) => policies,
   segmentRollouts = 500,
+  handOver = noHandOver(),
   address = LOOPBACK,
 }: DeskOptions = {}): Promise<Desk> {
   const datasets = createDatasetReader(store);
@@ -125,17 +130,23 @@ export async function openDesk({
     return runAgent(invocation);
   });
   const now = (): number => Date.parse('2026-11-24T08:00:00.000Z');
+  const rolloutOn = (on: ObjectStore, from: DatasetReader): RolloutActivities =>
+    createRolloutActivities({
+      ...{
+        store: on,
+        datasets: from,
+        policies: serve(policies),
+        segmentRollouts,
+        handOver,
+        address,
+      },
+      backoffMs: 1, // failures are many here, and nobody needs the time
+      runnerFor: () => runner,
+    });
   return {
     ...{ store, datasets, policies, dataset, checkpoint, invocations },
-    rollout: createRolloutActivities({
-      store,
-      datasets,
-      policies: serve(policies),
-      runnerFor: () => runner,
-      segmentRollouts,
-      address,
-      backoffMs: 1, // failures are many here, and nobody needs the time
-    }),
+    rollout: rolloutOn(store, datasets),
+    rolloutOn: (other) => rolloutOn(other, createDatasetReader(other)),
     score: createScoreActivities({ store, datasets, scorers, now, patience: { backoffMs: 1 } }),
     rollOutInput: (rest = {}) =>
       RollOutInput.parse({

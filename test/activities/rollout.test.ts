@@ -1,5 +1,6 @@
 import { CancelledFailure } from '@temporalio/common';
 import { setTimeout as delay } from 'node:timers/promises';
+import { workerShutdown } from '../../activities/worker-shutdown';
 import { InvalidInputError, NotFoundError, TransientError } from '../../src/errors';
 import { BatchManifest } from '../../src/rollouts/batch-manifest';
 import { readSegments } from '../../src/rollouts/segment-reader';
@@ -94,6 +95,18 @@ describe('a rollout batch', () => {
     const armsOf = (all: readonly Trajectory[]): unknown =>
       all.map(({ decisions }) => decisions[0]?.sampled.arm);
     expect(armsOf(await trajectoriesOf(desk.store, other.batch))).not.toEqual(armsOf(trajectories));
+  });
+
+  it('begun again by a person makes the same decisions in sessions and segments of their own', async () => {
+    const desk = await openDesk();
+    const first = await trajectoriesOf(desk.store, (await rollOut(desk)).batch);
+    const second = await trajectoriesOf(desk.store, (await rollOut(desk, { go: 1 })).batch);
+    const without = (all: readonly Trajectory[]): unknown =>
+      timeless(all.map((trajectory) => ({ ...trajectory, id: '' })));
+    expect(without(second)).toEqual(without(first));
+    expect(new Set([...first, ...second].map(({ id }) => id)).size).toBe(40);
+    const keys = desk.invocations.map(({ idempotencyKey }) => idempotencyKey);
+    expect(new Set(keys).size).toBe(20); // a tool that acts on the world acts once
   });
 
   it('rolls the same tasks out in two shards as in one', async () => {
@@ -236,6 +249,109 @@ describe('a rollout batch whose worker died', () => {
     expect(timeless(await trajectoriesOf(desk.store, resumed.batch))).toEqual(
       timeless(await trajectoriesOf(whole.store, unbroken.batch)),
     );
+  });
+});
+
+describe('the heartbeat of a rollout batch', () => {
+  /** Of a batch of as many segments as rollouts, the longest and the last. */
+  async function beatsOf(
+    rollouts: number,
+  ): Promise<{ longest: number; last: unknown; desk: Desk }> {
+    const desk = await openDesk({ segmentRollouts: 1 });
+    const environment = activityEnvironment();
+    let longest = 0;
+    let last: unknown = null;
+    environment.on('heartbeat', (details) => {
+      longest = Math.max(longest, JSON.stringify(details).length);
+      last = JSON.parse(JSON.stringify(details));
+    });
+    const selection = { split: 'train', order: 'shuffled', from: 0, count: rollouts } as const;
+    await environment.run(() => desk.rollout.rollOut(desk.rollOutInput({ selection })));
+    return { longest, last, desk };
+  }
+
+  it('does not grow with the number of segments', async () => {
+    const { longest } = await beatsOf(20);
+    expect((await beatsOf(400)).longest).toBeLessThan(longest + 5_000);
+  });
+
+  it('names them all: an attempt that follows the last beat has nothing left to do', async () => {
+    const { last, desk } = await beatsOf(50);
+    const before = desk.invocations.length;
+    const selection = { split: 'train', order: 'shuffled', from: 0, count: 50 } as const;
+    const environment = activityEnvironment({ attempt: 2, heartbeatDetails: last });
+    const result: RollOutResult = await environment.run(() =>
+      desk.rollout.rollOut(desk.rollOutInput({ selection })),
+    );
+    expect(desk.invocations.length).toBe(before);
+    expect(result).toMatchObject({ rollouts: 50, outcomes: { completed: 50 }, drops: {} });
+    const trajectories = await trajectoriesOf(desk.store, result.batch);
+    expect(new Set(trajectories.map(({ id }) => id)).size).toBe(50);
+  });
+
+  it('whose manifest is gone from the store costs time, not rollouts', async () => {
+    const { last, desk } = await beatsOf(50);
+    const { earlier } = last as { earlier: { key: string } };
+    await desk.store.delete(earlier.key);
+    const selection = { split: 'train', order: 'shuffled', from: 0, count: 50 } as const;
+    const environment = activityEnvironment({ attempt: 2, heartbeatDetails: last });
+    const result: RollOutResult = await environment.run(() =>
+      desk.rollout.rollOut(desk.rollOutInput({ selection })),
+    );
+    expect(result).toMatchObject({ rollouts: 50, outcomes: { completed: 50 }, drops: {} });
+  });
+});
+
+describe('a rollout batch whose worker is told to stop', () => {
+  const input = { repeats: 3, rollouts: { timeout: '5s', concurrency: 4, shards: 1, attempts: 3 } };
+
+  it('keeps every rollout that was begun, and the next attempt commits the same trajectories', async () => {
+    const whole = await openDesk();
+    const unbroken = await rollOut(whole, input);
+
+    const begun = new AbortController();
+    const handOver = { begun: begun.signal, due: new AbortController().signal };
+    const desk: Desk = await openDesk({
+      handOver,
+      runAgent: async (invocation) => {
+        if (desk.invocations.length === 35) begun.abort(workerShutdown());
+        return agent(invocation);
+      },
+    });
+    let last: { committed: number; segments: unknown[] } | null = null;
+    const environment = activityEnvironment();
+    environment.on('heartbeat', (details: typeof last) => {
+      last = details;
+    });
+    const stopped = environment.run(() => desk.rollout.rollOut(desk.rollOutInput(input)));
+    await expect(stopped).rejects.toMatchObject({ type: 'WorkerShutdown', nonRetryable: false });
+    const before = desk.invocations.length;
+    expect(before).toBeLessThan(40);
+    expect(last).toMatchObject({ committed: before, of: 60, segments: [expect.anything()] });
+
+    const next = await openDesk();
+    const heartbeatDetails: unknown = JSON.parse(JSON.stringify(last));
+    const resumed: RollOutResult = await activityEnvironment({ attempt: 2, heartbeatDetails }).run(
+      () => next.rolloutOn(desk.store).rollOut(desk.rollOutInput(input)),
+    );
+    expect(next.invocations).toHaveLength(60 - before);
+    expect({ ...resumed, batch: null }).toEqual({ ...unbroken, batch: null });
+    expect(timeless(await trajectoriesOf(desk.store, resumed.batch))).toEqual(
+      timeless(await trajectoriesOf(whole.store, unbroken.batch)),
+    );
+  });
+
+  it('writes no empty segment where nothing was begun', async () => {
+    const begun = new AbortController();
+    begun.abort(workerShutdown());
+    const desk = await openDesk({
+      handOver: { begun: begun.signal, due: new AbortController().signal },
+    });
+    await expect(rollOut(desk, input)).rejects.toMatchObject({ type: 'WorkerShutdown' });
+    const keys: string[] = [];
+    for await (const { key } of desk.store.list('v1/runs/')) keys.push(key);
+    expect(keys).toEqual([]);
+    expect(desk.invocations).toEqual([]);
   });
 });
 

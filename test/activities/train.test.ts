@@ -1,6 +1,8 @@
 import { createTrainActivities, type TrainActivities } from '../../activities/train';
+import { workerShutdown } from '../../activities/worker-shutdown';
 import { createDatasetReader } from '../../src/datasets/dataset-reader';
 import { InvalidInputError, NotFoundError, TransientError } from '../../src/errors';
+import { noHandOver } from '../../src/ports/hand-over';
 import type { TrainingOptions } from '../../src/policies/policy-kind';
 import type { Project } from '../../src/project';
 import type { ObjectRef } from '../../src/schemas/object-ref';
@@ -23,9 +25,13 @@ const project: Project = {
 };
 const order = { run: 'desk-1.abc', policy: 'support', seed: 1 };
 
-function activitiesOn(store: ObjectStore, trainer: RecordingTrainer): TrainActivities {
+function activitiesOn(
+  store: ObjectStore,
+  trainer: RecordingTrainer,
+  handOver = noHandOver(),
+): TrainActivities {
   const datasets = createDatasetReader(store);
-  return createTrainActivities({ store, datasets, project, trainer, stateEvery: 50 });
+  return createTrainActivities({ store, datasets, project, trainer, stateEvery: 50, handOver });
 }
 
 async function statesIn(store: ObjectStore): Promise<string[]> {
@@ -75,6 +81,30 @@ describe('a training', () => {
       await expect(created).rejects.toThrow(InvalidInputError);
       await expect(created).rejects.toThrow(`policy=${policy}`);
     }
+  });
+});
+
+describe('a training whose worker is told to stop', () => {
+  it('hands its trainer the signal, and ends with its reason once the last state is named in the heartbeat', async () => {
+    const store = createMemoryObjectStore();
+    const begun = new AbortController();
+    const handOver = { begun: begun.signal, due: new AbortController().signal };
+    const beats: { state: ObjectRef | null }[] = [];
+    const environment = activityEnvironment();
+    environment.on('heartbeat', (details: (typeof beats)[number]) => {
+      beats.push(details);
+    });
+    const trainer = createRecordingTrainer(async ({ handOver: signal, onState }) => {
+      begun.abort(workerShutdown());
+      await onState?.(Buffer.from('as far as it went'));
+      signal?.throwIfAborted();
+    });
+    const stopped = environment.run(() =>
+      activitiesOn(store, trainer, handOver).createPolicy(order),
+    );
+    await expect(stopped).rejects.toMatchObject({ type: 'WorkerShutdown', nonRetryable: false });
+    const state = await readRef(store, beats.at(-1)?.state as ObjectRef);
+    expect(Buffer.from(state).toString()).toBe('as far as it went');
   });
 });
 

@@ -1,7 +1,9 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { distPath } from '../../src/adapters/dist-path';
 import { createProcessRunner } from '../../src/adapters/agents/process-runner';
 import type { AgentExit } from '../../src/ports/agent-runner';
 import type { Json } from '../../src/schemas/json';
@@ -46,6 +48,29 @@ describe('a process runner', () => {
         timeoutMs: 3000,
       });
       expect(exit.kind).toBe('timedOut');
+      await expectGone(Number(readFileSync(pidFile, 'utf8')));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('kills its agents when its own process exits', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'agent-runner-'));
+    const pidFile = join(folder, 'pid');
+    try {
+      // A process that runs an agent and exits once the agent's child is up.
+      const script = `
+        const { existsSync, readFileSync } = require('node:fs');
+        const { createProcessRunner } = require(${JSON.stringify(distPath('src/adapters/agents/process-runner.js'))});
+        const command = ${JSON.stringify(commandOf('hangsWithGrandchild'))};
+        const input = ${JSON.stringify({ pidFile })};
+        void createProcessRunner({ kind: 'process', command }).run(
+          { ...${JSON.stringify(invocation)}, input },
+          { timeoutMs: 60_000, signal: new AbortController().signal },
+        );
+        const isUp = () => existsSync(input.pidFile) && readFileSync(input.pidFile).length > 0;
+        setInterval(() => isUp() && process.exit(0), 20);`;
+      execFileSync(process.execPath, ['-e', script], { timeout: 20_000 });
       await expectGone(Number(readFileSync(pidFile, 'utf8')));
     } finally {
       rmSync(folder, { recursive: true });

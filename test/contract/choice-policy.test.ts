@@ -619,6 +619,33 @@ describe('training in a thread', () => {
     expect(running.size).toBe(0);
   });
 
+  it('hands over after the step under way, and goes on elsewhere to the same bits', async () => {
+    const job = await trainJob();
+    const digest = await commit((await choicePolicy.run(job, runtime)).files);
+    const handOver = new AbortController();
+    const reason = new Error('told to stop');
+    const states: Uint8Array[] = [];
+    let done = 0;
+    const stopped = trainer.train(job, {
+      handOver: handOver.signal,
+      stateEvery: 1_000_000, // no state but the last
+      onState: async (state) => void states.push(state),
+      onProgress: (progress) => {
+        done = progress.done;
+        if (done === 3) handOver.abort(reason);
+      },
+    });
+    await expect(stopped).rejects.toBe(reason);
+    expect(states).toHaveLength(1);
+    const rest: number[] = [];
+    const resumed = await trainer.train(job, {
+      resumeFrom: states[0] as Uint8Array,
+      onProgress: (progress) => rest.push(progress.done),
+    });
+    expect(rest[0]).toBe(done + 1);
+    expect(await commit(resumed.files)).toBe(digest);
+  });
+
   it('ends with what the caller’s own callback threw', async () => {
     const full = new Error('disk full');
     const onState = async (): Promise<void> => { throw full; }; // prettier-ignore

@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { EvaluateActivities } from '../../activities/evaluate';
 import type { PromoteActivities } from '../../activities/promote';
@@ -6,7 +7,7 @@ import type { ScoreActivities } from '../../activities/score';
 import type { TrainActivities } from '../../activities/train';
 import type { Digest } from '../../src/schemas/ids';
 import type { ObjectRef } from '../../src/schemas/object-ref';
-import type { Champion, EvaluationSummary } from '../../src/schemas/stages';
+import type { Champion, EvaluationSummary, RollOutInput } from '../../src/schemas/stages';
 
 export type AllActivities = EvaluateActivities &
   PromoteActivities &
@@ -35,12 +36,18 @@ export interface FakeWorld {
   champion: Champion | null;
   /** Names of the activities that ran, in order. */
   readonly calls: string[];
+  /** Names of those that were cancelled while they were held. */
+  readonly cancelled: string[];
+  /** Inputs of the rollouts, in order. */
+  readonly rollOuts: RollOutInput[];
   /** Failures to throw, by activity, first come first served. */
   readonly failures: Map<string, Error[]>;
   gate: EvaluationSummary['decision'];
   drops: Record<string, number>;
   /** Resolves when training may finish; a test that wants to be in the middle of one replaces it. */
   trainGate: Promise<void>;
+  /** The same for rollouts, by what is rolled out. */
+  rollOutGate: (input: RollOutInput) => Promise<void>;
   /** Is called when a promotion asks, before it is answered. */
   beforePromote: () => void;
   searchAttributes: boolean;
@@ -50,10 +57,13 @@ export function createFakeWorld(): FakeWorld {
   return {
     champion: { digest: digest(1), generation: 1 },
     calls: [],
+    cancelled: [],
+    rollOuts: [],
     failures: new Map(),
     gate: 'pass',
     drops: {},
     trainGate: Promise.resolve(),
+    rollOutGate: () => Promise.resolve(),
     beforePromote: () => undefined,
     searchAttributes: true,
   };
@@ -70,6 +80,15 @@ export function createFakeActivities(world: FakeWorld): AllActivities {
     world.calls.push(name);
     const planned = world.failures.get(name)?.shift();
     if (planned !== undefined) throw planned;
+  };
+  /** Until the gate opens, or the cancellation reaches the activity with a heartbeat. */
+  const hold = async (name: string, gate: Promise<void>): Promise<void> => {
+    try {
+      await Promise.race([gate, Context.current().cancelled]);
+    } catch (error) {
+      world.cancelled.push(name);
+      throw error;
+    }
   };
   const tasks = { train: 100, select: 10, gate: 50, report: 50 };
   let trained = 0;
@@ -104,6 +123,8 @@ export function createFakeActivities(world: FakeWorld): AllActivities {
     },
     async rollOut(input) {
       begin('rollOut');
+      world.rollOuts.push(input);
+      await hold('rollOut', world.rollOutGate(input));
       const drops = input.selection.split === 'train' ? world.drops : {};
       return {
         batch: ref(`${input.iteration}-${input.shard}`),
@@ -125,7 +146,7 @@ export function createFakeActivities(world: FakeWorld): AllActivities {
     },
     async train(input) {
       begin('train');
-      await world.trainGate;
+      await hold('train', world.trainGate);
       trained = input.iteration + 1;
       return {
         checkpoint: digest(0x100 + trained),

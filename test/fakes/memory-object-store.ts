@@ -75,7 +75,7 @@ export function createMemoryObjectStore(): ObjectStore {
       for (const key of keys.slice(0, limit)) {
         const object = objects.get(key);
         if (object === undefined) continue; // deleted while the listing ran
-        const entry: ObjectEntry = { key, etag: object.etag, sizeBytes: object.bytes.byteLength };
+        const entry: ObjectEntry = { key, sizeBytes: object.bytes.byteLength };
         yield entry;
       }
     },

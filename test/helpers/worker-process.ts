@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,11 @@ export interface WorkerProcess {
   /** As pulling the plug would. */
   kill(): Promise<void>;
   stop(): Promise<void>;
+  signal(by: NodeJS.Signals): void;
+  /** The exit code once it has ended; null: a signal ended it. */
+  readonly exitCode: Promise<number | null>;
+  /** All that it wrote to stderr. */
+  log(): string;
 }
 
 export interface WorkerOptions {
@@ -48,18 +53,28 @@ export async function startWorkerProcess({
     },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   let stderr = '';
-  child.stderr.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-4_000)));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   await new Promise<void>((resolve, reject) => {
     createInterface({ input: child.stdout }).on('line', (line) => {
       if (line.startsWith('ready: ')) resolve();
     });
-    void ended.then(() => reject(new Error(`the worker ended before it was ready:\n${stderr}`)));
+    void ended.then(() =>
+      reject(new Error(`the worker ended before it was ready:\n${stderr.slice(-4_000)}`)),
+    );
   });
   const end = async (by: NodeJS.Signals): Promise<void> => {
-    (child as ChildProcess).kill(by);
+    child.kill(by);
     await ended;
   };
-  return { pid: child.pid ?? 0, ended, kill: () => end('SIGKILL'), stop: () => end('SIGTERM') };
+  return {
+    pid: child.pid ?? 0,
+    ended: ended.then(() => undefined),
+    kill: () => end('SIGKILL'),
+    stop: () => end('SIGTERM'),
+    signal: (by) => void child.kill(by),
+    exitCode: ended,
+    log: () => stderr,
+  };
 }

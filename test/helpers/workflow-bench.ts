@@ -8,7 +8,8 @@ import {
   Worker,
   type WorkflowBundleWithSourceMap,
 } from '@temporalio/worker';
-import { taskQueues } from '../../src/loop/task-queues';
+import { withFailureMap } from '../../activities/failure';
+import { taskQueues, type TaskQueues } from '../../src/loop/task-queues';
 import type { RunConfigInput } from '../../src/schemas/run-config';
 import {
   createFakeActivities,
@@ -27,6 +28,8 @@ export interface WorkflowBench {
   start(type: string, input: unknown, workflowId?: string): Promise<WorkflowHandle>;
   /** The value of the query `status` once it fulfils the condition. */
   statusWhen<T>(handle: WorkflowHandle, isThere: (status: T) => boolean): Promise<T>;
+  /** Starts a worker of a role that the bench was created without. */
+  addWorker(role: keyof TaskQueues): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -48,25 +51,29 @@ export function quietRuntime(): void {
 
 export async function createWorkflowBench(
   activities: (world: FakeWorld) => AllActivities = createFakeActivities,
+  roles: readonly (keyof TaskQueues)[] = ['control', 'rollout', 'gpu'],
 ): Promise<WorkflowBench> {
   const address = testAddress();
   const world = createFakeWorld();
-  const fakes = activities(world);
+  const fakes = withFailureMap(activities(world));
   const taskQueue = `test-${randomUUID()}`;
   const queues = taskQueues(taskQueue);
   const connection = await NativeConnection.connect({ address });
   const code = await workflowBundle();
-  const workers = await Promise.all([
-    Worker.create({
+  const workers: Worker[] = [];
+  const running: Promise<void>[] = [];
+  const addWorker = async (role: keyof TaskQueues): Promise<void> => {
+    const worker = await Worker.create({
       connection,
-      taskQueue: queues.control,
-      workflowBundle: code,
+      taskQueue: queues[role],
       activities: fakes,
-    }),
-    Worker.create({ connection, taskQueue: queues.rollout, activities: fakes }),
-    Worker.create({ connection, taskQueue: queues.gpu, activities: fakes }),
-  ]);
-  const running = Promise.all(workers.map((worker) => worker.run()));
+      maxHeartbeatThrottleInterval: '1s', // cancellation comes with the answer to a heartbeat
+      ...(role === 'control' ? { workflowBundle: code } : {}),
+    });
+    workers.push(worker);
+    running.push(worker.run());
+  };
+  await Promise.all(roles.map(addWorker));
   const client = new Client({ connection: await Connection.connect({ address }) });
   return {
     client,
@@ -81,9 +88,10 @@ export async function createWorkflowBench(
         await new Promise((wake) => setTimeout(wake, 50));
       }
     },
+    addWorker,
     async close() {
       for (const worker of workers) worker.shutdown();
-      await running;
+      await Promise.all(running);
       await connection.close();
       await client.connection.close();
     },

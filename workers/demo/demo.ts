@@ -180,9 +180,7 @@ async function watch(
     if (phase.kind === 'needs-attention' && attention !== phase.reason) {
       attention = phase.reason;
       view.say(`  needs attention at ${phase.step}: ${phase.reason}`);
-      view.say(
-        `  go on with: npm run temporal -- workflow signal -w ${handle.workflowId} --name retry`,
-      );
+      view.say(`  go on with: ${phase.line.replace(/^temporal /, 'npm run temporal -- ')}`);
     }
     if (phase.kind === 'awaiting-approval' && asked !== phase.request.requestedAt) {
       asked = phase.request.requestedAt;
@@ -248,6 +246,8 @@ function describe(outcome: RunOutcome): string {
       return `rejected by ${outcome.by}`;
     case 'approval-expired':
       return `nobody decided by ${outcome.deadline}`;
+    case 'stopped':
+      return `stopped at ${outcome.step}: ${outcome.reason}`;
   }
 }
 

@@ -1,8 +1,5 @@
-import type { ChildProcess } from 'node:child_process';
-import { spawn } from 'node:child_process';
-import { open, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { InvalidInputError, TransientError } from '../../src/errors';
 import type { RunningDevServer } from './dev-server-process';
 import { devServerArguments } from './dev-server-process';
 import { moveAway } from './dev-server-record';
@@ -10,6 +7,7 @@ import type { Exec } from './exec';
 import { operatorCommand } from './operator-command';
 import { LOOPBACK } from './ports';
 import { SEARCH_ATTRIBUTES } from './search-attributes';
+import { launchServer } from './server-launch';
 
 export interface HealthProbe {
   readonly binary: string;
@@ -32,8 +30,6 @@ export interface LaunchOptions extends Omit<HealthProbe, 'address'> {
 }
 
 const POLL_MS = 200;
-const LOG_LINES = 20;
-const STOP_GRACE_MS = 10_000;
 /** A server that is still there after this long has not failed to listen. */
 const LISTEN_MS = 3_000;
 
@@ -47,35 +43,26 @@ const LISTEN_MS = 3_000;
 export async function launchDevServer(
   options: LaunchOptions,
 ): Promise<RunningDevServer | 'port-taken'> {
-  const { database, log, port, uiPort, readyTimeoutMs, signal } = options;
+  const { stateDir, database, log, port, uiPort, readyTimeoutMs, whenServing, ...rest } = options;
   const address = `${LOOPBACK}:${port}`;
-  const child = await spawnIntoLog(options);
-  let exited = false;
-  child.once('exit', () => (exited = true));
-  try {
-    const serving =
-      (await isServing({ ...options, address }, readyTimeoutMs, () => exited)) &&
-      (await isListening(log, port, () => exited));
-    if (!serving) {
-      const tail = await logTail(log);
-      if (exited && /address already in use/.test(tail)) return 'port-taken';
-      throw exited
-        ? new InvalidInputError(
-            `the Temporal server ended at once${explain(tail, options)}\n${tail}`,
-          )
-        : new TransientError(
-            `the Temporal server does not serve after ${readyTimeoutMs / 1000} s; the end of ${log}:\n${tail}`,
-          );
-    }
-    await options.whenServing(address);
-    signal?.throwIfAborted();
-  } catch (error) {
-    if (!exited) await endChild(child);
-    throw error;
-  }
-  child.unref();
+  const pid = await launchServer({
+    ...rest,
+    title: 'Temporal server',
+    args: devServerArguments({ ...options, searchAttributes: SEARCH_ATTRIBUTES }),
+    env: process.env,
+    cwd: stateDir,
+    log,
+    readyTimeoutMs,
+    isServing: async (isGone) =>
+      (await isServing({ ...options, address }, readyTimeoutMs, isGone)) &&
+      (await isListening(log, port, isGone)),
+    whenServing: () => whenServing(address),
+    portTaken: /address already in use/,
+    explain: (tail) => explain(tail, options),
+  });
+  if (pid === 'port-taken') return pid;
   const ui = uiPort === undefined ? {} : { ui: `http://${LOOPBACK}:${uiPort}` };
-  return { pid: child.pid!, address, ...ui, database }; // 'spawn' was emitted, so it has a pid
+  return { pid, address, ...ui, database };
 }
 
 /** Whether the frontend answers gRPC health checks before the time is over; false at once if the server is gone. */
@@ -106,48 +93,6 @@ async function isListening(log: string, port: number, isGone: () => boolean): Pr
     await sleep(POLL_MS / 4);
   }
   return !isGone();
-}
-
-async function spawnIntoLog(options: LaunchOptions): Promise<ChildProcess> {
-  const { binary, stateDir, detached = true } = options;
-  const log = await open(options.log, 'w');
-  try {
-    const child = spawn(
-      binary,
-      devServerArguments({ ...options, searchAttributes: SEARCH_ATTRIBUTES }),
-      {
-        cwd: stateDir,
-        env: process.env,
-        detached,
-        stdio: ['ignore', log.fd, log.fd],
-      },
-    );
-    await new Promise<void>((resolve, reject) => {
-      child.once('spawn', resolve).once('error', reject);
-    });
-    return child;
-  } catch (cause) {
-    throw new InvalidInputError('the Temporal server cannot be started', {
-      context: { binary },
-      cause,
-    });
-  } finally {
-    await log.close(); // the server has its own copy
-  }
-}
-
-/** Ended by its handle, not found in the process table: this one is certainly ours. */
-async function endChild(child: ChildProcess): Promise<void> {
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
-  await ended;
-  clearTimeout(timer);
-}
-
-async function logTail(path: string): Promise<string> {
-  const lines = (await readFile(path, 'utf8')).trimEnd().split('\n');
-  return lines.slice(-LOG_LINES).join('\n');
 }
 
 /** What to do about the failures that people meet, and where to read on. */

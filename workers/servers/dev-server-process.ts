@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { InvalidInputError, TransientError } from '../../src/errors';
-import { isErrno } from './errno';
 import { LOOPBACK } from './ports';
 import type { ProcessEntry, ProcessTable } from './process-table';
+import type { ServerKind, StopOptions } from './server-process';
+import { findServer, stopServer } from './server-process';
 
 export interface RunningDevServer {
   readonly pid: number;
@@ -51,68 +50,24 @@ export function parseDevServer({ pid, argv }: ProcessEntry): RunningDevServer | 
   };
 }
 
-/**
- * Finds the server that has this database open. The process table is the record: a pid file can be stale, or missing
- * when its writer was killed, and a second server on the same database would damage it.
- */
-export async function findDevServer(
+const DEV_SERVER: ServerKind<RunningDevServer> = {
+  title: 'Temporal server',
+  parse: parseDevServer,
+  dataOf: ({ database }) => database,
+};
+
+/** Finds the server that has this database open, by its command line. */
+export function findDevServer(
   processes: ProcessTable,
   database: string,
 ): Promise<RunningDevServer | undefined> {
-  return (await processes())
-    .map(parseDevServer)
-    .find((server) => server !== undefined && server.database === database);
+  return findServer(DEV_SERVER, processes, database);
 }
 
-export interface StopOptions {
-  readonly processes: ProcessTable;
-  readonly graceMs?: number;
-  readonly pollMs?: number;
-}
-
-/**
- * Ends the server of a database: SIGTERM, then SIGKILL after `graceMs`. Before each signal the process is looked up
- * again by its command line, so nothing else is ever hit.
- *
- * @returns what was stopped; undefined if nothing ran.
- * @throws {InvalidInputError} if it belongs to another user.
- * @throws {TransientError} if it is still there after SIGKILL.
- */
-export async function stopDevServer(
+/** Ends the server of a database; see `stopServer`. */
+export function stopDevServer(
   database: string,
-  { processes, graceMs = 10_000, pollMs = 100 }: StopOptions,
+  options: StopOptions,
 ): Promise<RunningDevServer | undefined> {
-  const stopped = await findDevServer(processes, database);
-  if (stopped === undefined) return undefined;
-  for (const [signal, patienceMs] of [
-    ['SIGTERM', graceMs],
-    ['SIGKILL', 5_000],
-  ] as const) {
-    const server = await findDevServer(processes, database);
-    if (server === undefined) return stopped;
-    sendSignal(server.pid, signal);
-    const deadline = Date.now() + patienceMs;
-    while (Date.now() < deadline) {
-      if ((await findDevServer(processes, database)) === undefined) return stopped;
-      await sleep(pollMs);
-    }
-  }
-  throw new TransientError('the Temporal server does not end, even by SIGKILL', {
-    context: { pid: stopped.pid },
-  });
-}
-
-function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (cause) {
-    if (isErrno(cause, 'ESRCH')) return; // ended by itself just now
-    throw new InvalidInputError(
-      'the Temporal server cannot be stopped: it belongs to another user',
-      {
-        context: { pid },
-        cause,
-      },
-    );
-  }
+  return stopServer(DEV_SERVER, database, options);
 }

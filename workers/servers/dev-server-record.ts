@@ -1,33 +1,25 @@
 import { existsSync } from 'node:fs';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { InvalidInputError } from '../../src/errors';
+import { ownerSchema, readNote, writeNote } from './server-owner';
 
 /**
  * What the process table cannot tell about a state folder's server: until when it is to live, and by which version its
  * database was made. `creating` stands there from before the first start until the server served for the first time.
  */
-const recordSchema = z.object({
-  lifetime: z.enum(['until-down', 'with-parent']),
-  parent: z.object({ pid: z.number().int(), identity: z.string() }).nullable(),
+const recordSchema = ownerSchema.extend({
   database: z.object({ state: z.enum(['creating', 'ready']), madeBy: z.string() }),
 });
 export type DevServerRecord = z.infer<typeof recordSchema>;
 
-export async function readRecord(stateDir: string): Promise<DevServerRecord | undefined> {
-  try {
-    return recordSchema.parse(JSON.parse(await readFile(recordPath(stateDir), 'utf8')));
-  } catch {
-    return undefined; // no server yet, or a damaged note: the server starts as on a database of unknown origin
-  }
+export function readRecord(stateDir: string): Promise<DevServerRecord | undefined> {
+  return readNote(recordPath(stateDir), recordSchema);
 }
 
-/** A reader sees the old record or the new one. */
-export async function writeRecord(stateDir: string, record: DevServerRecord): Promise<void> {
-  const path = recordPath(stateDir);
-  await writeFile(`${path}.new`, `${JSON.stringify(record, null, 2)}\n`);
-  await rename(`${path}.new`, path);
+export function writeRecord(stateDir: string, record: DevServerRecord): Promise<void> {
+  return writeNote(recordPath(stateDir), record);
 }
 
 const recordPath = (stateDir: string): string => join(stateDir, 'temporal.json');

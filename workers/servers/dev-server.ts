@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { mkdir, realpath, rename } from 'node:fs/promises';
+import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidInputError } from '../../src/errors';
 import { isServing, launchDevServer } from './dev-server-launch';
@@ -13,8 +12,10 @@ import { withFileLock } from './file-lock';
 import { operatorCommand } from './operator-command';
 import { DEFAULT_PORT, freePorts, LOOPBACK } from './ports';
 import type { ProcessTable } from './process-table';
-import { processIdentity, processTable } from './process-table';
+import { processTable } from './process-table';
 import { ensureSearchAttributes } from './search-attributes';
+import { rotateLog } from './server-launch';
+import { isOrphaned, isOwnedByUs, ownerFor } from './server-owner';
 
 export interface DevServerOptions {
   /** Holds the database, the log and a note about them; made if it is not there. */
@@ -114,10 +115,10 @@ async function reuse(context: Context): Promise<DevServer | undefined> {
   const madeBy = record?.database.madeBy ?? (await versionOf(context));
   const database = { state: 'ready', madeBy } as const; // it serves
   if (context.lifetime === 'until-down') {
-    await writeRecord(files.stateDir, { lifetime: 'until-down', parent: null, database });
-  } else if (record?.lifetime === 'with-parent' && !(await isAlive(record.parent))) {
+    await writeRecord(files.stateDir, { ...(await ownerFor('until-down')), database });
+  } else if (record !== undefined && (await isOrphaned(record))) {
     notify(`using the Temporal server that an earlier run left behind (process ${running.pid})`);
-    await writeRecord(files.stateDir, { ...(await ownedByUs()), database });
+    await writeRecord(files.stateDir, { ...(await ownerFor('with-parent')), database });
   } else if (record?.database.state === 'creating') {
     await writeRecord(files.stateDir, { ...record, database });
   }
@@ -135,13 +136,10 @@ async function start(context: Context): Promise<DevServer> {
   const version = await versionOf(context);
   const before = await readRecord(files.stateDir);
   const database = await prepareDatabase(files.database, before, version, notify);
-  const lifetime =
-    context.lifetime === 'until-down'
-      ? ({ lifetime: 'until-down', parent: null } as const)
-      : await ownedByUs();
+  const owner = await ownerFor(context.lifetime);
   // Written first: if this process dies in the next line, the next one knows what to do with the server.
-  await writeRecord(files.stateDir, { ...lifetime, database });
-  if (existsSync(files.log)) await rename(files.log, `${files.log}.1`);
+  await writeRecord(files.stateDir, { ...owner, database });
+  await rotateLog(files.log);
 
   for await (const ports of freePorts(context)) {
     const running = await launchDevServer({
@@ -157,7 +155,7 @@ async function start(context: Context): Promise<DevServer> {
         `port ${DEFAULT_PORT} or its UI's is taken by something else: Temporal is at ${running.address}`,
       );
     }
-    await writeRecord(files.stateDir, { ...lifetime, database: { ...database, state: 'ready' } });
+    await writeRecord(files.stateDir, { ...owner, database: { ...database, state: 'ready' } });
     return toHandle(context, running, true);
   }
   throw new InvalidInputError('the ports that were asked for are taken');
@@ -180,24 +178,10 @@ function toHandle(context: Context, running: RunningDevServer, started: boolean)
     log: files.log,
     stop: () =>
       withFileLock(files.lock, async () => {
-        const record = await readRecord(files.stateDir);
-        const us = (await ownedByUs()).parent;
-        if (record?.parent?.pid !== us.pid || record.parent.identity !== us.identity) return;
+        if (!(await isOwnedByUs(await readRecord(files.stateDir)))) return;
         await stopDevServer(files.database, { processes });
       }),
   };
-}
-
-async function ownedByUs(): Promise<{
-  readonly lifetime: 'with-parent';
-  readonly parent: { pid: number; identity: string };
-}> {
-  const identity = (await processIdentity(process.pid)) ?? '';
-  return { lifetime: 'with-parent', parent: { pid: process.pid, identity } };
-}
-
-async function isAlive(parent: DevServerRecord['parent']): Promise<boolean> {
-  return parent !== null && (await processIdentity(parent.pid)) === parent.identity;
 }
 
 async function versionOf({ exec, binary, signal }: Context): Promise<string> {

@@ -41,6 +41,28 @@ export async function* freePorts(
 
 const pair = (port: number, uiPort = port + UI_OFFSET): DevServerPorts => ({ port, uiPort });
 
+export interface PortWish {
+  /** The only one that will do. */
+  readonly wanted?: number | undefined;
+  /** The one to take if it is free. */
+  readonly preferred?: number | undefined;
+  /** The first of those to take otherwise. */
+  readonly from: number;
+}
+
+/** @throws {InvalidInputError} if the wanted port, or each of a hundred, is taken. */
+export async function freePort(
+  { wanted, preferred, from }: PortWish,
+  isFree: PortProbe = isPortFree,
+): Promise<number> {
+  const others = Array.from({ length: TRIES }, (_, i) => from + i);
+  const ports = wanted === undefined ? [preferred ?? from, ...others] : [wanted];
+  for (const port of ports) if (await isFree(port)) return port;
+  throw new InvalidInputError('no port is free: free one, or ask for another', {
+    context: { from: wanted ?? from, to: ports.at(-1) },
+  });
+}
+
 /** Free means that nobody answers and that we may listen: on some systems a port taken on all addresses passes the second. */
 export async function isPortFree(port: number): Promise<boolean> {
   return !(await answers(port)) && (await canListen(port));

@@ -235,7 +235,9 @@ function everyWayFailed({ spec, target, entry, reasons }: Context): InvalidInput
   const ways = [
     [`set ${spec.environmentVariable} to the path of a ${spec.title}`, reasons.environment],
     [`put \`${spec.executable}\` (${spec.acceptsText}) on PATH`, reasons.path],
-    [`allow downloads from ${hosts.join(' or ') || 'its publisher'}`, reasons.download],
+    ...(hosts.length === 0
+      ? []
+      : [[`allow downloads from ${hosts.join(' or ')}`, reasons.download]]),
     [
       `install Go ${spec.go.minimumVersion} or newer with access to a module proxy (GOPROXY); the build takes about ${minutes} minutes, once`,
       reasons.build,

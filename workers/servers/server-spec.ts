@@ -77,6 +77,43 @@ export const temporalSpec: ServerSpec = {
   },
 };
 
+const MINIO_VERSION = '2026-02-12T20-18-48Z'; // the last commit of the repository: it is no longer maintained
+const MINIO_BUILD: Readonly<Record<string, string>> = {
+  Version: '2026-02-12T20:18:48Z',
+  ReleaseTag: `DEVELOPMENT.${MINIO_VERSION}`, // no RELEASE has this commit, so it must not say that it is one
+  CommitID: '7aac2a2c5b7c',
+  ShortCommitID: '7aac2a2c5b7c',
+  CopyrightYear: '2026',
+};
+// Those before it took an If-Match to an absent key for fulfilled (minio/minio#21526).
+const MINIO_OLDEST = '2025-09-07T16-13-09Z';
+
+export const minioSpec: ServerSpec = {
+  name: 'minio',
+  title: 'MinIO server',
+  version: MINIO_VERSION,
+  environmentVariable: 'MINIO_SERVER',
+  executable: 'minio',
+  versionArguments: ['--version'],
+  versionPattern: /^minio version (?:RELEASE|DEVELOPMENT)\.(\d{4}\S+)/m,
+  accepts: (version) => version >= MINIO_OLDEST, // times of one form: their order is that of letters
+  acceptsText: `RELEASE.${MINIO_OLDEST} or later`,
+  downloads: () => [], // binaries are published no more, and never were for this commit
+  go: {
+    moduleFolder: 'docker/servers/minio',
+    package: 'github.com/minio/minio',
+    ldflags: [
+      '-s -w',
+      ...Object.entries(MINIO_BUILD).map(
+        ([name, value]) => `-X github.com/minio/minio/cmd.${name}=${value}`,
+      ),
+    ].join(' '),
+    minimumVersion: '1.21',
+    expectedSeconds: 100,
+    expectedPackages: 1300,
+  },
+};
+
 /** Below 0, 0, above 0, by the numbers between the dots; a missing part is 0 and a suffix (`-rc.1`) is not compared. */
 export function compareVersions(left: string, right: string): number {
   const parse = (version: string): number[] => version.split(/[-+]/)[0]!.split('.').map(Number); // split never gives an empty list

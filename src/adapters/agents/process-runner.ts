@@ -8,6 +8,7 @@ import type {
   RunOptions,
 } from '../../ports/agent-runner';
 import { crashed, MAX_RESULT_BYTES, returned } from './agent-exit';
+import { killAtExit } from './kill-at-exit';
 import { createOutputTail, lastLine, type OutputTail } from './output-tail';
 import { createStopWatch, withResolver } from './stop-watch';
 import { createTrackedRunner } from './tracked-runner';
@@ -49,6 +50,7 @@ export function createProcessRunner(
     if ('kind' in child) return child;
     const watch = createStopWatch(timeoutMs, signals);
     const ended = follow(child, spec, invocation);
+    const forget = child.pid === undefined ? () => undefined : killAtExit(child.pid);
     let killTimer: NodeJS.Timeout | undefined;
     try {
       const stopped = watch.stopped.then((exit) => ({ stop: exit }));
@@ -60,6 +62,7 @@ export function createProcessRunner(
       return first.stop;
     } finally {
       clearTimeout(killTimer);
+      forget();
       watch.dispose();
     }
   }

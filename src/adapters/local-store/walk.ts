@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { ListOptions, ObjectEntry } from '../../storage/object-store';
 import { nullIfMissing } from './fs-errors';
 import { fromDiskName, isReplacements, toDiskName } from './paths';
-import { currentVersion, etagOf } from './versions';
+import { currentVersion } from './versions';
 
 /** Entries whose versions are looked up at the same time: enough to hide the latency of stat, few enough for a small `limit`. */
 const LOOKUPS = 64;
@@ -66,7 +66,7 @@ async function lookUp(objects: string, keys: readonly string[]): Promise<ObjectE
     keys.map(async (key) => {
       const version = await currentVersion(join(objects, toDiskName(key)));
       if (version.stat === null) return [];
-      return [{ key, etag: etagOf(version, version.stat), sizeBytes: Number(version.stat.size) }];
+      return [{ key, sizeBytes: Number(version.stat.size) }];
     }),
   );
   return entries.flat();

@@ -18,11 +18,13 @@ export interface ThreadJob {
   readonly resumeFrom?: Uint8Array;
 }
 
-/** `stored` answers a `state`: training goes on. */
-export type ToThread = { readonly type: 'abort' } | { readonly type: 'stored' };
+/** `stored` answers a `state`: training goes on. `handOver` asks for a last state, answered by `handedOver` once it is stored. */
+export type ToThread =
+  { readonly type: 'abort' } | { readonly type: 'handOver' } | { readonly type: 'stored' };
 
 export type FromThread =
   | { readonly type: 'progress'; readonly progress: TrainingProgress }
   | { readonly type: 'state'; readonly state: Uint8Array }
+  | { readonly type: 'handedOver' }
   | { readonly type: 'done'; readonly trained: TrainedPolicy }
   | { readonly type: 'failed'; readonly error: SerializedError };

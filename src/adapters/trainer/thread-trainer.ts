@@ -48,7 +48,7 @@ export function createThreadTrainer({
 
 async function trainInThread(
   job: TrainingJob,
-  { onProgress, onState, stateEvery, resumeFrom, signal }: TrainingOptions,
+  { onProgress, onState, stateEvery, resumeFrom, signal, handOver }: TrainingOptions,
   thread: TrainingThreadOptions,
   spawn: (job: ThreadJob) => Worker,
 ): Promise<TrainedPolicy> {
@@ -75,6 +75,9 @@ async function trainInThread(
   };
   const onAbort = (): void => fail(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });
+  const onHandOver = (): void => post({ type: 'handOver' });
+  if (handOver?.aborted === true) onHandOver();
+  handOver?.addEventListener('abort', onHandOver, { once: true });
 
   worker.on('message', (message: FromThread) => {
     switch (message.type) {
@@ -91,6 +94,9 @@ async function trainInThread(
         Promise.resolve(message.state)
           .then(onState)
           .then(() => post({ type: 'stored' }), fail);
+        return;
+      case 'handedOver':
+        outcome ??= { error: handOver?.reason };
         return;
       case 'done':
         outcome ??= { trained: message.trained };
@@ -115,6 +121,7 @@ async function trainInThread(
     return ended.trained;
   } finally {
     signal?.removeEventListener('abort', onAbort);
+    handOver?.removeEventListener('abort', onHandOver);
     if (grace !== null) clearTimeout(grace);
   }
 }

@@ -12,8 +12,10 @@ async function main(port: MessagePort): Promise<void> {
   const post = (message: FromThread, transfer: readonly ArrayBuffer[] = []): void =>
     port.postMessage(message, transfer);
   const abort = new AbortController();
+  const handOver = new AbortController();
   let stored: (() => void) | null = null;
   port.on('message', (message: ToThread) => {
+    if (message.type === 'handOver') return handOver.abort();
     if (message.type === 'abort') abort.abort();
     // Whoever waits for a state to be stored goes on in both cases, and meets the abort at the next step.
     stored?.();
@@ -25,6 +27,7 @@ async function main(port: MessagePort): Promise<void> {
   });
   const options: TrainingOptions = {
     signal: abort.signal,
+    handOver: handOver.signal,
     onProgress: (progress) => post({ type: 'progress', progress }),
     ...(stateEvery === undefined ? {} : { stateEvery }),
     ...(resumeFrom === undefined ? {} : { resumeFrom }),
@@ -40,7 +43,8 @@ async function main(port: MessagePort): Promise<void> {
     const trained = await choicePolicy.run(job, runtime, options);
     post({ type: 'done', trained }, buffersOf(trained));
   } catch (error) {
-    post({ type: 'failed', error: toSerializedError(error) });
+    if (handOver.signal.aborted && error === handOver.signal.reason) post({ type: 'handedOver' });
+    else post({ type: 'failed', error: toSerializedError(error) });
   } finally {
     await runtime.close();
     port.close();

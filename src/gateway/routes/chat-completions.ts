@@ -1,4 +1,5 @@
 import { describeError } from '../../errors';
+import type { LiveIntent } from '../../schemas/live-line';
 import type { Principal } from '../auth';
 import { parseChatBody } from '../chat-body';
 import type { ChatBody } from '../chat-body';
@@ -11,6 +12,7 @@ import { readBody } from '../read-body';
 import type { Recorder } from '../recorder';
 import { forbidden } from '../request-error';
 import type { Answer, GatewayContext, Handler, LogEntry } from '../route';
+import { headerOf } from '../route';
 import { liveSessionId, liveSessionName, SESSION_HEADER } from '../session-id';
 import { ToolsetInterner } from '../toolset-interner';
 
@@ -25,12 +27,14 @@ export interface ChatCompletionsDeps extends ModelCallDeps {
 const RECORDED_HEADER = 'x-ratchet-recorded';
 
 /**
- * `POST /v1/chat/completions`, as OpenAI's. The answer is sent once its decision is recorded. Where that fails, live traffic is answered
- * all the same (an agent that people use must not fall over because its training data does) and told so; a rollout is refused with 503,
- * since a trajectory with a hole would teach something wrong.
+ * `POST /v1/chat/completions`, as OpenAI's. A policy is asked once it is recorded that the call came in (where the recorder keeps intents),
+ * and the answer is sent once its decision is. Where that fails, live traffic is answered all the same (an agent that people use must not
+ * fall over because its training data does) and told so; a rollout is refused with 503, since a trajectory with a hole would teach
+ * something wrong.
  */
 export function chatCompletions(deps: ChatCompletionsDeps): Handler<Principal> {
   const interner = new ToolsetInterner();
+  const { intents } = deps.recorder;
 
   return async (c, { principal, requestId }) => {
     if (principal.kind === 'session') {
@@ -40,7 +44,11 @@ export function chatCompletions(deps: ChatCompletionsDeps): Handler<Principal> {
       let isAnswer = false;
       try {
         const chat = parseChatBody(await readBody(c, deps.bodyLimitBytes), interner);
-        const call = await callModel(deps, { agent, session, claims }, chat);
+        const caller = { agent, session, claims };
+        if (intents !== undefined) {
+          return completion((await recordedCall(caller, chat, requestId, orFail)).call);
+        }
+        const call = await callModel(deps, caller, chat);
         if (call.recorded !== null) await deps.recorder.record(call.recorded);
         isAnswer = true;
         return completion(call);
@@ -54,8 +62,7 @@ export function chatCompletions(deps: ChatCompletionsDeps): Handler<Principal> {
     }
     const chat = parseChatBody(await readBody(c, deps.bodyLimitBytes), interner);
     const { caller, name } = liveCaller(c, principal, chat);
-    const call = await callModel(deps, caller, chat);
-    const isRecorded = await recordIfPossible(call, requestId);
+    const { call, isRecorded } = await recordedCall(caller, chat, requestId, orWarn);
     return completion(call, {
       // A name from the body is free text, which a header cannot always hold; the client knows it anyway.
       ...(/^[\x21-\x7e]+$/.test(name) ? { [SESSION_HEADER]: name } : {}),
@@ -63,11 +70,45 @@ export function chatCompletions(deps: ChatCompletionsDeps): Handler<Principal> {
     });
   };
 
-  async function recordIfPossible({ recorded }: ModelCall, requestId: string): Promise<boolean> {
-    if (recorded === null) return true;
+  /**
+   * Intent, answer, decision. A call whose intent could not be recorded is not recorded at all.
+   *
+   * @param settle waits for what is being recorded: false if it failed and the call goes on.
+   */
+  async function recordedCall(
+    caller: Caller,
+    chat: ChatBody,
+    requestId: string,
+    settle: (recording: Promise<void>, requestId: string) => Promise<boolean>,
+  ): Promise<{ readonly call: ModelCall; readonly isRecorded: boolean }> {
+    const isIntended =
+      intents === undefined ||
+      (await settle(intents.open(intentOf(caller, chat, requestId)), requestId));
+    let isDecided = false;
+    let status = 200;
     try {
-      await deps.recorder.record(recorded);
-      return true;
+      const call = await callModel(deps, caller, chat);
+      if (call.recorded === null) return { call, isRecorded: isIntended };
+      const recorded =
+        intents === undefined ? call.recorded : { ...call.recorded, intent: requestId };
+      isDecided = isIntended && (await settle(deps.recorder.record(recorded), requestId));
+      return { call, isRecorded: isDecided };
+    } catch (error) {
+      ({ status } = toErrorAnswer(error, requestId));
+      throw error;
+    } finally {
+      if (isIntended && !isDecided) intents?.close(requestId, status);
+    }
+  }
+
+  async function orFail(recording: Promise<void>): Promise<boolean> {
+    await recording;
+    return true;
+  }
+
+  async function orWarn(recording: Promise<void>, requestId: string): Promise<boolean> {
+    try {
+      return await orFail(recording);
     } catch (error) {
       // Fail open, and say so: in the answer, the counter and the log.
       deps.counters.unrecorded++;
@@ -75,6 +116,10 @@ export function chatCompletions(deps: ChatCompletionsDeps): Handler<Principal> {
       deps.log({ level: 'warn', message, requestId, error: describeError(error) });
       return false;
     }
+  }
+
+  function intentOf({ session, agent }: Caller, { request }: ChatBody, id: string): LiveIntent {
+    return { id, session, agent, model: request.model, at: new Date(deps.now()).toISOString() };
   }
 }
 
@@ -85,7 +130,7 @@ function liveCaller(
 ): { readonly caller: Caller; readonly name: string } {
   const { agent } = principal.record;
   if (agent === null) throw forbidden('model calls belong to an agent: use a key of role agent');
-  const name = liveSessionName(c.req.header(SESSION_HEADER), request);
+  const name = liveSessionName(headerOf(c, SESSION_HEADER), request);
   return { caller: { agent, session: liveSessionId(agent, name), claims: null }, name };
 }
 

@@ -7,6 +7,7 @@ import { badRequest, forbidden, RequestError } from '../request-error';
 import { readResponseId } from '../response-id';
 import type { RewardWriter } from '../reward-writer';
 import type { Handler } from '../route';
+import { headerOf } from '../route';
 import { isLiveSessionOf, liveSessionId } from '../session-id';
 
 const FEEDBACK_SCORER = 'feedback';
@@ -59,7 +60,7 @@ export function postFeedback(deps: FeedbackDeps): Handler<Principal> {
       throw forbidden('an agent may only give feedback: leave out scorer and supersedes');
     }
     const { trajectory, decision } = targetOf(body, agent, deps.signingKey);
-    const header = c.req.header('idempotency-key');
+    const header = headerOf(c, 'idempotency-key');
     const given = header === undefined ? body.id : validate(RecordId, header, ['idempotency-key']);
     const { outcome, record: stored } = await deps.rewards.write({
       id: `${by}.${given ?? randomUUID()}`,

@@ -1,6 +1,13 @@
 import { TransientError } from '../../errors';
+import { spoolState } from '../drain-spool';
+import type { SpoolStatus } from '../gateway-metrics';
 import type { Handler } from '../route';
 import type { RoutingReader } from '../routing-reader';
+
+export interface ReadinessDeps {
+  readonly routing: RoutingReader;
+  readonly spoolStatus: (() => SpoolStatus) | undefined;
+}
 
 /** `GET /healthz`: the process answers. */
 export function health(): Handler<null> {
@@ -9,15 +16,24 @@ export function health(): Handler<null> {
 
 /**
  * `GET /readyz`: it knows which policies there are. Once it does, a store that is down does not make it unready: it goes on answering live
- * traffic from what it has loaded, and taking every gateway out of rotation would help nobody.
+ * traffic from what it has loaded, and taking every gateway out of rotation would help nobody. The same holds for a spool that is full:
+ * calls are answered without being recorded, and `spool` says so.
  */
-export function readiness({ routing }: { readonly routing: RoutingReader }): Handler<null> {
+export function readiness({ routing, spoolStatus }: ReadinessDeps): Handler<null> {
   return async () => {
     try {
       await routing.policies();
     } catch (cause) {
       throw new TransientError('not ready: the object store did not answer yet', { cause });
     }
-    return { body: { status: 'ready' } };
+    const status = spoolStatus?.();
+    return {
+      body: {
+        status: 'ready',
+        ...(status === undefined
+          ? {}
+          : { spool: spoolState(status.spool), drainFailuresInARow: status.drain.failuresInARow }),
+      },
+    };
   };
 }

@@ -39,6 +39,21 @@ const KIND_CHAR = 0x63; // 'c'
 const SPACE = 0x20;
 
 const utf8 = new TextEncoder();
+const OPEN = 0x3c; // '<'
+const CLOSE = 0x3e; // '>'
+
+/** The UTF-8 of a word between brackets. Most words are ASCII, and too short for the encoder to be worth its call. */
+function bracketed(word: string): Uint8Array {
+  const bytes = new Uint8Array(word.length + 2);
+  bytes[0] = OPEN;
+  for (let i = 0; i < word.length; i++) {
+    const unit = word.charCodeAt(i);
+    if (unit >= 0x80) return utf8.encode(`<${word}>`);
+    bytes[i + 1] = unit;
+  }
+  bytes[word.length + 1] = CLOSE;
+  return bytes;
+}
 
 /** FNV-1a over `bytes[from, to)`, going on from `hash`. http://www.isthe.com/chongo/tech/comp/fnv/ */
 export function fnv1a(hash: number, bytes: Uint8Array, from = 0, to = bytes.length): number {
@@ -95,7 +110,7 @@ function hashCharNgrams(word: Uint8Array, n: number, emit: (hash: number) => voi
 /** @returns the features of `text`; deterministic, and the same on every machine. */
 export function featurize(text: string, config: FeatureConfig): Features {
   const lower = text.slice(0, MAX_UNITS).normalize('NFC').toLowerCase();
-  const words = (lower.match(WORD) ?? []).map((word) => utf8.encode(`<${word}>`));
+  const words = (lower.match(WORD) ?? []).map(bracketed);
   const mask = config.buckets - 1;
   const counts = new Map<number, number>();
   const emit = (hash: number): void => {

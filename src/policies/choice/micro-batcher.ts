@@ -6,7 +6,7 @@ export interface MicroBatcher<Item, Result> {
 
 /**
  * A batch goes out when it is full, or else on the next turn of the event loop: whoever calls in the same turn shares it, and
- * a lone call does not wait for company.
+ * a lone call does not wait for company. While one is out, calls gather until it is back: they would only queue behind it.
  *
  * @param run gives one result per item, in order.
  */
@@ -21,15 +21,27 @@ export function createMicroBatcher<Item, Result>(
   }
   let waiting: Waiting[] = [];
   let scheduled: NodeJS.Immediate | null = null;
+  let out = 0;
 
   const flush = (): void => {
     const batch = waiting;
     waiting = [];
     if (scheduled !== null) clearImmediate(scheduled);
     scheduled = null;
+    out += 1;
+    const back = (): void => {
+      out -= 1;
+      if (out === 0 && waiting.length > 0) flush();
+    };
     run(batch.map(({ item }) => item)).then(
-      (results) => batch.forEach(({ resolve }, i) => resolve(results[i] as Result)),
-      (reason: unknown) => batch.forEach(({ reject }) => reject(reason)),
+      (results) => {
+        back();
+        batch.forEach(({ resolve }, i) => resolve(results[i] as Result));
+      },
+      (reason: unknown) => {
+        back();
+        batch.forEach(({ reject }) => reject(reason));
+      },
     );
   };
 
@@ -38,7 +50,7 @@ export function createMicroBatcher<Item, Result>(
       new Promise((resolve, reject) => {
         waiting.push({ item, resolve, reject });
         if (waiting.length === size) flush();
-        else scheduled ??= setImmediate(flush);
+        else if (out === 0) scheduled ??= setImmediate(flush);
       }),
   };
 }

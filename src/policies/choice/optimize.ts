@@ -81,6 +81,7 @@ export async function optimize(
     stateEvery = DEFAULT_STATE_EVERY,
     resumeFrom,
     signal,
+    handOver,
   }: TrainingOptions = {},
 ): Promise<Optimized> {
   signal?.throwIfAborted();
@@ -138,9 +139,11 @@ export async function optimize(
       addMetrics(sums, result.metrics, isLate);
       const done = step + 1;
       onProgress?.({ done, of: plan.steps, loss: result.metrics.loss });
-      if (onState !== undefined && done % stateEvery === 0 && done < plan.steps) {
+      const isLeaving = handOver?.aborted === true && done < plan.steps; // what is complete is better than a state of it
+      if (onState !== undefined && (isLeaving || (done % stateEvery === 0 && done < plan.steps))) {
         await onState(encodeState(input, { parameters, moments, sums, step: done }));
       }
+      if (isLeaving) throw handOver.reason;
       await nextTurn(); // lets an abort in
     }
   } finally {

@@ -1,4 +1,5 @@
 // A support desk of a dozen intents: the whole loop in seconds. For worker processes, which run compiled code.
+const { appendFileSync } = require('node:fs');
 const { setTimeout: delay } = require('node:timers/promises');
 const { join } = require('node:path');
 
@@ -55,11 +56,15 @@ const config = {
 /** As slow as the test wants it, so that there is a middle to kill a worker in. */
 const agentDelayMs = Number(process.env.SMALL_DESK_AGENT_DELAY_MS ?? 0);
 
+/** A line per call of the agent, for tests that watch whether anything still runs. */
+const callsFile = process.env.SMALL_DESK_CALLS_FILE;
+
 exports.project = {
   agents: {
     'small-desk': {
       kind: 'module',
       run: async (invocation) => {
+        if (callsFile !== undefined) appendFileSync(callsFile, '.');
         if (agentDelayMs > 0) await delay(agentDelayMs);
         return run(invocation);
       },

@@ -33,7 +33,9 @@ describe('registering a dataset', () => {
     const digest = await registerDataset(store, 'desk', source(tasks));
     const keysOf = async (): Promise<string[]> => {
       const keys: string[] = [];
-      for await (const { key, etag } of store.list('v1/')) keys.push(`${key} ${etag}`);
+      for await (const { key } of store.list('v1/')) {
+        keys.push(`${key} ${(await store.head(key))?.etag}`);
+      }
       return keys;
     };
     const before = await keysOf();

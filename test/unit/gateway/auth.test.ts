@@ -88,6 +88,32 @@ describe('keys that are refused', () => {
   });
 });
 
+describe('a session key that was accepted before', () => {
+  test('is refused once it has expired', async () => {
+    let nowMs = NOW;
+    const gateway = await createFixture({ now: () => nowMs });
+    const key = gateway.session({ expiresAt: NOW / 1_000 + 60 });
+    const status = async (): Promise<number> =>
+      (await gateway.post('/v1/chat/completions', key, chat())).status;
+    expect(await status()).toBe(200);
+    nowMs += 59_999;
+    expect(await status()).toBe(200);
+    nowMs += 1;
+    expect(await status()).toBe(401);
+  });
+
+  test('opens nothing to a key that differs from it, signature or claims', async () => {
+    const gateway = await createFixture();
+    const key = gateway.session();
+    expect((await gateway.post('/v1/chat/completions', key, chat())).status).toBe(200);
+    const other = gateway.session({ session: 'run-1/0/task-2/0' });
+    const swapped = `${key.slice(0, key.indexOf('.'))}${other.slice(other.indexOf('.'))}`;
+    for (const forged of [swapped, `${key}A`, key.slice(0, -1)]) {
+      expect((await gateway.post('/v1/chat/completions', forged, chat())).status).toBe(401);
+    }
+  });
+});
+
 test('x-api-key is as good as a bearer token, whose scheme has no case', async () => {
   const gateway = await createFixture();
   const key = await gateway.key({ role: 'agent', agent: 'desk' });

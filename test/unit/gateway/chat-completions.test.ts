@@ -1,6 +1,7 @@
 import { TransientError } from '../../../src/errors';
 import type { GatewayDeps } from '../../../src/gateway/app';
 import { messageId } from '../../../src/gateway/message-id';
+import type { Recorder } from '../../../src/gateway/recorder';
 import { uniform } from '../../../src/rl/counter-rng';
 import type { Fixture } from './gateway-fixture';
 import { CANDIDATE, CHAMPION, chat, createFixture, OTHER, tools } from './gateway-fixture';
@@ -224,6 +225,75 @@ describe('a live call', () => {
     });
     const reply = await gateway.post(CHAT, key, chat());
     expect(reply.headers.get('x-ratchet-recorded')).toBeNull();
+  });
+
+  describe('where intents are recorded', () => {
+    /** Says what happened, in order. */
+    const recorderOf = (happened: string[], fails: readonly string[] = []): Recorder => {
+      const note = async (what: string): Promise<void> => {
+        happened.push(what);
+        if (fails.includes(what)) throw new TransientError('the disk is full');
+      };
+      return {
+        intents: {
+          open: () => note('intent'),
+          close: (_, status) => void happened.push(`end ${status}`),
+        },
+        record: async ({ intent }) =>
+          note(intent === undefined ? 'a decision of no intent' : 'decision'),
+        begin: () => () => undefined,
+        recordFailure: () => undefined,
+      };
+    };
+    const observed = async (fails: readonly string[] = []) => {
+      const happened: string[] = [];
+      const { gateway, key } = await live({ recorder: recorderOf(happened, fails) });
+      const { policies } = gateway;
+      const serve = policies.serve.bind(policies);
+      policies.serve = (checkpoint) => {
+        happened.push('policy');
+        return serve(checkpoint);
+      };
+      return { gateway, key, happened };
+    };
+
+    test('is recorded as an intent before a policy is asked, and as a decision before it is answered', async () => {
+      const { gateway, key, happened } = await observed();
+      await gateway.post(CHAT, key, chat());
+      expect(happened).toEqual(['intent', 'policy', 'decision']);
+    });
+
+    test('ends its intent when it fails or decides nothing', async () => {
+      const { gateway, key, happened } = await observed();
+      gateway.policies.failWith = new TransientError('loading');
+      await gateway.post(CHAT, key, chat());
+      gateway.policies.failWith = null;
+      const messages = [{ role: 'tool', tool_call_id: 'call_refund', content: 'refunded' }];
+      await gateway.post(CHAT, key, chat({ messages }));
+      expect(happened).toEqual(['intent', 'policy', 'end 503', 'intent', 'policy', 'end 200']);
+    });
+
+    test.each([
+      ['intent', ['intent', 'policy']],
+      ['decision', ['intent', 'policy', 'decision', 'end 200']],
+    ])('is answered when its %s cannot be recorded, and counts once', async (what, expected) => {
+      const { gateway, key, happened } = await observed([what]);
+      const reply = await gateway.post(CHAT, key, chat());
+      expect(reply.status).toBe(200);
+      expect(reply.headers.get('x-ratchet-recorded')).toBe('false');
+      expect(gateway.counters.unrecorded).toBe(1);
+      expect(happened).toEqual(expected);
+    });
+
+    test.each([
+      ['intent', ['intent']],
+      ['decision', ['intent', 'policy', 'decision', 'end 503']],
+    ])('of a rollout is refused when its %s cannot be recorded', async (what, expected) => {
+      const { gateway, happened } = await observed([what]);
+      const reply = await gateway.post(CHAT, gateway.session(), chat());
+      expect(reply).toMatchObject({ status: 503, body: { error: { code: 'unavailable' } } });
+      expect(happened).toEqual(expected);
+    });
   });
 
   test('may name a checkpoint: any by its digest, champion and candidate by their first digits', async () => {

@@ -1,3 +1,4 @@
+import { InvalidInputError } from '../../../src/errors';
 import { createRewardWriter } from '../../../src/gateway/reward-writer';
 import { createResponseId } from '../../../src/gateway/response-id';
 import { RewardRecord } from '../../../src/schemas/reward';
@@ -139,6 +140,27 @@ describe('feedback', () => {
       200,
     );
   });
+});
+
+test('feedback while the store is down is refused with the time of the next try, and taken then under its id', async () => {
+  const store = createMemoryObjectStore();
+  let isDown = true;
+  // As a local store says it whose folder is not writable: no bad request of whoever gives feedback.
+  const rewards = createRewardWriter({
+    ...store,
+    put: (...put) =>
+      isDown ? Promise.reject(new InvalidInputError('give this user access')) : store.put(...put),
+  });
+  const gateway = await createFixture({ rewards });
+  const scorer = await gateway.key({ role: 'scorer' });
+  const feedback = { session: 'live/desk/u', value: 1, id: 'mine' };
+  const refused = await gateway.post(FEEDBACK, scorer, feedback);
+  expect(refused).toMatchObject({ status: 503, body: { error: { code: 'unavailable' } } });
+  expect(refused.headers.get('retry-after')).toBe('5');
+  isDown = false;
+  expect((await gateway.post(FEEDBACK, scorer, feedback)).status).toBe(200);
+  expect((await gateway.post(FEEDBACK, scorer, feedback)).status).toBe(200);
+  expect(await stored(store)).toHaveLength(1);
 });
 
 describe('the reward writer', () => {

@@ -1,5 +1,6 @@
 import { mergeSessions } from '../../../src/gateway/live-segments';
 import type { Decision } from '../../../src/schemas/decision';
+import type { LiveLine } from '../../../src/schemas/live-line';
 import type { SegmentLine } from '../../../src/schemas/trajectory';
 import { recordedCall } from './recorded-call';
 
@@ -43,6 +44,18 @@ describe('merged sessions', () => {
       ['t', [['d', 1]]],
     ]);
     expect([...messages.keys()]).toEqual(['question']);
+  });
+
+  test('are told apart from calls that nobody answered, each of which counts once', () => {
+    const call = { id: 'req_1', session: 's', agent: 'desk', model: 'ratchet/support', at: at(9) };
+    const lines: LiveLine[] = [
+      ...first,
+      { type: 'unresolved', call },
+      { type: 'unresolved', call },
+    ];
+    const { trajectories, unresolved } = mergeSessions(lines);
+    expect(unresolved).toEqual([call]);
+    expect(trajectories).toEqual(mergeSessions(first).trajectories);
   });
 
   test('do not depend on the order in which segments are read', () => {

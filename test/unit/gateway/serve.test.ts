@@ -20,6 +20,26 @@ describe('a served gateway', () => {
     await expect(fetch(server.url)).rejects.toThrow();
   });
 
+  test('answers as the app itself does, headers included', async () => {
+    const gateway = await createFixture();
+    const server = await serveGateway(gateway.app);
+    const key = gateway.session(); // its draw is fixed
+    for (const body of [chat({ user: 'umlaut: ä' }), chat({ model: 'nothing' })]) {
+      const served = await post(server.url, key, body);
+      const direct = await gateway.post('/v1/chat/completions', key, body);
+      expect(served.status).toBe(direct.status);
+      const names = (headers: Headers): string[] =>
+        [...headers.keys()].filter(
+          (name) => !['connection', 'date', 'keep-alive', 'content-length'].includes(name),
+        );
+      expect(names(served.headers)).toEqual(names(direct.headers));
+      expect(await served.json()).toEqual(direct.body);
+    }
+    const head = await fetch(`${server.url}/healthz`, { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([200, '']);
+    await server.close();
+  });
+
   test('says when its port is taken', async () => {
     const gateway = await createFixture();
     const server = await serveGateway(gateway.app);

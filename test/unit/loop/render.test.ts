@@ -14,6 +14,8 @@ const render = (rest: Partial<RunStatus> = {}, workflowId = 'desk-1'): string =>
   renderRun(runStatus(rest), workflowId, ['ops-lead', 'cto']).replaceAll('\u00a0', '');
 const inPhase = (phase: RunPhase, workflowId?: string): string => render({ phase }, workflowId);
 
+const line = 'temporal workflow signal -w desk-1.gate-1 --name retry';
+
 const approveLine =
   'temporal workflow update execute -w desk-1 --name review --input ' +
   `'{"candidate":"000000000000","by":"ops-lead","decision":"approve"}'`;
@@ -45,12 +47,26 @@ describe('the current details of a run', () => {
       '\ntemporal workflow signal -w desk-1 --name resume\n', // and what it does stands above it
     ],
     [
-      { kind: 'needs-attention', step: 'training of iteration 2', reason: 'the disk is full' },
+      {
+        kind: 'needs-attention',
+        step: 'training of iteration 2',
+        reason: 'the disk is full',
+        line,
+      },
       '**Needs attention** at training of iteration 2: the disk is full',
     ],
     [
-      { kind: 'needs-attention', step: 'training', reason: 'the disk is full' },
-      '\ntemporal workflow signal -w desk-1 --name retry\n',
+      { kind: 'needs-attention', step: 'training', reason: 'the disk is full', line },
+      `\n${line}\n`,
+    ],
+    [
+      { kind: 'needs-attention', step: 'training', reason: 'the disk is full', line },
+      '\ntemporal workflow signal -w desk-1 --name stop\n',
+    ],
+    [{ kind: 'paused', iteration: 8 }, '**Paused** before the evaluation.'],
+    [
+      { kind: 'done', outcome: { kind: 'stopped', step: 'training', reason: 'the disk is full' } },
+      '**stopped** at training: the disk is full',
     ],
     [
       { kind: 'done', outcome: { kind: 'gate-not-passed', reasons: ['no rise', 'too few'] } },
@@ -141,7 +157,7 @@ describe('the current details of a run', () => {
   const points = Array.from({ length: 1000 }, (_, index) => point(index + 1, { dropped: 7 }));
   const phases: readonly RunPhase[] = [
     { kind: 'awaiting-approval', request },
-    { kind: 'needs-attention', step: 'training', reason: long },
+    { kind: 'needs-attention', step: 'training', reason: long, line },
     { kind: 'done', outcome: { kind: 'gate-not-passed', reasons: gate.reasons } },
   ];
 
@@ -198,5 +214,11 @@ describe('the current details of a promotion and of an evaluation', () => {
       '### Evaluation of support\n**rolling-out**',
     );
     expect(renderEvaluation('support', 'done', summary())).toContain('**Result: pass**');
+  });
+
+  it('hold the line that continues an evaluation which waits for somebody', () => {
+    expect(renderEvaluation('support', 'needs-attention: comparing: no disk', null, line)).toBe(
+      `### Evaluation of support\n**needs-attention: comparing: no disk**\n\n\`\`\`\n${line}\n\`\`\``,
+    );
   });
 });

@@ -51,7 +51,7 @@ export function runStatus(rest: Partial<RunStatus> = {}): RunStatus {
     ...{ run: 'desk-1.abc', policy: 'support', phase: { kind: 'preparing' } },
     ...{ iterations: 0, of: 8, startedAt: '2026-11-24T08:00:00.000Z', dataset: digest(0xd) },
     ...{ base: request.champion, baseSelect: null, checkpoint: digest(1), best: null, points: [] },
-    ...{ gate: null, report: null, paused: false, refusals: [], ...rest },
+    ...{ gate: null, report: null, paused: false, refusals: [], unattended: [], ...rest },
   };
 }
 

@@ -24,11 +24,11 @@ const numberOf = ({ input }: AgentInvocation): number => (input as { n: number }
 type Behave = (invocation: AgentInvocation, signal: AbortSignal) => Promise<AgentExit>;
 
 /** A batch over an agent that behaves as told; its API key is its session, and it makes one call before anything else. */
-async function run(
+function start(
   rollouts: readonly PlannedRollout[],
   behave: Behave,
   options: Partial<BatchOptions> = {},
-): Promise<FinishedRollout[]> {
+): AsyncGenerator<FinishedRollout> {
   const recorder = createBatchRecorder();
   const runner: AgentRunner = {
     run: async (invocation, { signal }) => {
@@ -49,6 +49,7 @@ async function run(
       concurrency: 4,
       timeoutMs: 1_000,
       attempts: 3,
+      ahead: 100,
       retryDelayMs: 1,
       signal: new AbortController().signal,
       onFinished: () => undefined,
@@ -56,6 +57,13 @@ async function run(
       ...options,
     },
   );
+}
+
+/** All of it. */
+async function run(...batch: Parameters<typeof start>): Promise<FinishedRollout[]> {
+  const finished: FinishedRollout[] = [];
+  for await (const one of start(...batch)) finished.push(one);
+  return finished;
 }
 
 const returned: AgentExit = { kind: 'returned', result: null };
@@ -87,6 +95,22 @@ describe('a batch of rollouts', () => {
     };
     await run(some(20), agent, { concurrency: 3 });
     expect(most).toBe(3);
+  });
+
+  it('goes on around a slow agent, but no further ahead than asked', async () => {
+    let begun = 0;
+    let begunMeanwhile = 0;
+    const agent: Behave = async (invocation) => {
+      begun += 1;
+      if (numberOf(invocation) === 0) {
+        await delay(50);
+        begunMeanwhile = begun;
+      }
+      return returned;
+    };
+    const finished = await run(some(30), agent, { concurrency: 3, ahead: 12 });
+    expect(begunMeanwhile).toBe(12);
+    expect(finished).toHaveLength(30);
   });
 
   it('counts every rollout as finished once', async () => {
@@ -158,6 +182,26 @@ describe('a rollout that infrastructure failed', () => {
     });
     expect(runs).toBe(1);
     expect(finished?.trajectory.outcome).toEqual({ kind: 'policyFailed', reason: 'deadline' });
+  });
+});
+
+describe('a batch whose caller stops early', () => {
+  it('stops the agents that run, and leaves nothing running', async () => {
+    let running = 0;
+    let begun = 0;
+    const agent: Behave = async (invocation, signal) => {
+      begun += 1;
+      if (numberOf(invocation) === 0) return returned;
+      running += 1;
+      await new Promise<void>((stop) => signal.addEventListener('abort', () => stop()));
+      running -= 1;
+      return { kind: 'cancelled' };
+    };
+    for await (const { trajectory } of start(some(40), agent)) {
+      expect(trajectory.task).toBe('task-0');
+      break; // as where a segment cannot be written
+    }
+    expect({ running, begun }).toEqual({ running: 0, begun: 5 });
   });
 });
 
@@ -270,5 +314,63 @@ describe('a batch that is cancelled', () => {
     };
     await expect(run(some(40), agent)).rejects.toThrow('the runner is closed');
     expect({ running, begun }).toEqual({ running: 0, begun: 4 });
+  });
+});
+
+describe('a batch that is handed over', () => {
+  const signals = (): { begun: AbortController; due: AbortController } => ({
+    begun: new AbortController(),
+    due: new AbortController(),
+  });
+  const tasksOf = (finished: readonly FinishedRollout[]): (string | null)[] =>
+    finished.map(({ trajectory }) => trajectory.task);
+
+  it('finishes what was begun, begins nothing more, and comes back with that', async () => {
+    const { begun, due } = signals();
+    const agent: Behave = async (invocation) => {
+      if (numberOf(invocation) === 5) begun.abort(new Error('told to stop'));
+      await delay(5);
+      return returned;
+    };
+    const finished = await run(some(50), agent, {
+      handOver: { begun: begun.signal, due: due.signal },
+    });
+    expect(finished.length).toBeGreaterThan(5);
+    expect(finished.length).toBeLessThan(12);
+    expect(tasksOf(finished)).toEqual(
+      some(finished.length).map(({ selected }) => selected.task.id),
+    );
+  });
+
+  it('stops the agents that still run when it is due, and keeps what lies before the first of them', async () => {
+    const { begun, due } = signals();
+    let running = 0;
+    const agent: Behave = async (invocation, signal) => {
+      if (numberOf(invocation) !== 6) return returned;
+      running += 1;
+      begun.abort(new Error('told to stop'));
+      setTimeout(() => due.abort(begun.signal.reason), 20);
+      await new Promise<void>((stop) => signal.addEventListener('abort', () => stop()));
+      running -= 1;
+      return { kind: 'cancelled' };
+    };
+    const finished = await run(some(50), agent, {
+      handOver: { begun: begun.signal, due: due.signal },
+    });
+    expect(tasksOf(finished)).toEqual(some(6).map(({ selected }) => selected.task.id));
+    expect(running).toBe(0);
+  });
+
+  it('leaves a rollout that failed to whoever takes over, with all its attempts', async () => {
+    const { begun, due } = signals();
+    let runs = 0;
+    const agent: Behave = async () => {
+      runs += 1;
+      begun.abort(new Error('told to stop'));
+      return crashed;
+    };
+    const handOver = { begun: begun.signal, due: due.signal };
+    expect(await run([planned(0)], agent, { handOver })).toEqual([]);
+    expect(runs).toBe(1);
   });
 });

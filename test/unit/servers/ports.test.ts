@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { anyFreePort, freePorts, isPortFree } from '../../../workers/servers/ports';
+import { anyFreePort, freePort, freePorts, isPortFree } from '../../../workers/servers/ports';
 import type { DevServerPorts } from '../../../workers/servers/ports';
 
 async function first(wanted: Partial<DevServerPorts>, taken: readonly number[]): Promise<unknown> {
@@ -36,4 +36,19 @@ test('a port on which someone listens is not free, on all addresses or on loopba
     expect(await isPortFree(port)).toBe(false);
     await new Promise((resolve) => server.close(resolve));
   }
+});
+
+describe('a single port', () => {
+  const pick = (wish: Parameters<typeof freePort>[0], taken: readonly number[]): Promise<number> =>
+    freePort(wish, (port) => Promise.resolve(!taken.includes(port)));
+
+  test('is the preferred one if that is free, else the first of the others', async () => {
+    expect(await pick({ preferred: 9005, from: 9000 }, [])).toBe(9005);
+    expect(await pick({ preferred: 9005, from: 9000 }, [9005, 9000])).toBe(9001);
+  });
+
+  test('that was asked for is the only one', async () => {
+    expect(await pick({ wanted: 9003, preferred: 9005, from: 9000 }, [])).toBe(9003);
+    await expect(pick({ wanted: 9003, from: 9000 }, [9003])).rejects.toThrow(/no port is free/);
+  });
 });

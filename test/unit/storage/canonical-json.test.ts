@@ -1,4 +1,5 @@
 import { InvalidInputError } from '../../../src/errors';
+import { stream } from '../../../src/rl/counter-rng';
 import { canonicalJson } from '../../../src/storage/canonical-json';
 import { digestOf, digestOfJson, hexOf, sha256Hex } from '../../../src/storage/digest';
 
@@ -37,6 +38,47 @@ it('writes numbers and strings as RFC 8785 shows them', () => {
 it('leaves out properties that are undefined, and takes objects without a prototype', () => {
   expect(canonicalJson({ a: undefined, b: 1 })).toBe('{"b":1}');
   expect(canonicalJson(Object.assign(Object.create(null) as object, { a: 1 }))).toBe('{"a":1}');
+});
+
+it('gives values of every shape the spelling that parsing gives back, keys sorted', () => {
+  const random = stream({ seed: 1, purpose: 'test.canonical-json' });
+  const keys = ['a', 'B', 'ä', '\ufb33', '\u{1f600}', '10', '9', '__proto__', 'toJSON', '', 'a b'];
+  const scalars = [null, true, -0, 1e21, 0.1, '', 'x"\n\u2028', '\u{1f600}', '10'];
+  const value = (depth: number): unknown => {
+    const kind = random.below(depth === 0 ? 1 : 3);
+    if (kind === 0) return scalars[random.below(scalars.length)];
+    const size = random.below(5);
+    if (kind === 1) return Array.from({ length: size }, () => value(depth - 1));
+    const members = Array.from({ length: size }, () => {
+      return [keys[random.below(keys.length)] as string, value(depth - 1)] as const;
+    });
+    return Object.fromEntries(members);
+  };
+  for (let n = 0; n < 500; n++) {
+    const any = value(5);
+    const text = canonicalJson(any);
+    const sortedKeys = (json: unknown): string => {
+      if (Array.isArray(json)) return `[${json.map(sortedKeys).join(',')}]`;
+      if (typeof json !== 'object' || json === null) return JSON.stringify(json);
+      const members = Object.entries(json).sort(([a], [b]) => (a < b ? -1 : 1));
+      return `{${members.map(([key, one]) => `${JSON.stringify(key)}:${sortedKeys(one)}`).join(',')}}`;
+    };
+    expect(text).toBe(sortedKeys(JSON.parse(JSON.stringify(any))));
+    expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(any)));
+  }
+});
+
+it('does not change what it is given', () => {
+  const value = { b: [{ d: 1, c: undefined }], a: { z: 1, y: { x: 1, w: 2 } } };
+  const before = JSON.stringify(value);
+  canonicalJson(value);
+  expect(JSON.stringify(value)).toBe(before);
+});
+
+it('goes as deep as a value does', () => {
+  let deep: unknown = 1;
+  for (let i = 0; i < 500; i++) deep = { b: deep, a: i };
+  expect(canonicalJson(deep)).toMatch(/^\{"a":499,"b":\{"a":498,/);
 });
 
 const cyclic: Record<string, unknown> = {};

@@ -6,14 +6,17 @@ describe('the environment of a process', () => {
   it('is complete without a single variable', () => {
     expect(readEnvironment({})).toEqual({
       home: resolve('.ratchet'),
-      storeRoot: resolve('.ratchet/store'),
+      store: { kind: 'file', root: resolve('.ratchet/store') },
       projectModule: 'examples/support-desk/project',
       taskQueue: 'ratchet',
       roles: ['control', 'rollout', 'gpu'],
       threads: 2,
       stateEvery: 500,
+      spool: { root: resolve('.ratchet/spool'), maxBytes: 2 ** 30, maxAgeMs: 30_000 },
       gateway: { host: '127.0.0.1', port: 8787 },
       rolloutGateway: { host: '127.0.0.1', url: null },
+      ...{ shutdownGraceMs: 20_000, deployment: null, metrics: null, healthFile: null },
+      log: { format: 'text', level: 'info' },
     });
   });
 
@@ -26,27 +29,80 @@ describe('the environment of a process', () => {
       RATCHET_ROLES: ' gpu , rollout,',
       RATCHET_THREADS: '8',
       RATCHET_STATE_EVERY: '10',
+      RATCHET_SPOOL: '/mnt/spool',
+      RATCHET_SPOOL_MAX_BYTES: '12345678901',
+      RATCHET_SPOOL_SECONDS: '5',
       RATCHET_GATEWAY_HOST: '0.0.0.0',
       RATCHET_GATEWAY_PORT: '0',
       RATCHET_ROLLOUT_HOST: '0.0.0.0',
       RATCHET_ROLLOUT_URL: 'http://rollout-1/',
+      RATCHET_SHUTDOWN_GRACE: '1m',
+      RATCHET_DEPLOYMENT: 'desk',
+      RATCHET_BUILD_ID: '2026-11',
+      RATCHET_METRICS: '127.0.0.1:9464',
+      RATCHET_HEALTH_FILE: '/run/ratchet',
+      RATCHET_LOG: 'json',
+      RATCHET_LOG_LEVEL: 'warn',
       PATH: '/usr/bin',
     });
     expect(env).toEqual({
-      ...{ home: '/var/ratchet', storeRoot: '/mnt/store', projectModule: './mine' },
+      ...{ home: '/var/ratchet', store: { kind: 'file', root: '/mnt/store' } },
+      ...{ projectModule: './mine' },
       ...{ taskQueue: 'second', roles: ['gpu', 'rollout'], threads: 8, stateEvery: 10 },
+      spool: { root: '/mnt/spool', maxBytes: 12_345_678_901, maxAgeMs: 5_000 },
       gateway: { host: '0.0.0.0', port: 0 },
       rolloutGateway: { host: '0.0.0.0', url: 'http://rollout-1' },
+      ...{ shutdownGraceMs: 60_000, metrics: '127.0.0.1:9464', healthFile: '/run/ratchet' },
+      deployment: { name: 'desk', buildId: '2026-11' },
+      log: { format: 'json', level: 'warn' },
     });
   });
 
+  it('takes what is optional and set to nothing for not set, as compose files hand it on', () => {
+    const nothing = {
+      ...{ RATCHET_DEPLOYMENT: '', RATCHET_BUILD_ID: '', RATCHET_METRICS: '' },
+      RATCHET_HEALTH_FILE: '',
+    };
+    expect(readEnvironment(nothing)).toEqual(readEnvironment({}));
+  });
+
+  it('wants the deployment and its version together', () => {
+    for (const one of [{ RATCHET_DEPLOYMENT: 'ratchet' }, { RATCHET_BUILD_ID: '1' }]) {
+      expect(() => readEnvironment(one)).toThrow('RATCHET_DEPLOYMENT and RATCHET_BUILD_ID');
+    }
+  });
+
   it('keeps its store in its home', () => {
-    expect(readEnvironment({ RATCHET_HOME: '/var/ratchet' }).storeRoot).toBe('/var/ratchet/store');
+    expect(readEnvironment({ RATCHET_HOME: '/var/ratchet' }).store).toEqual({
+      kind: 'file',
+      root: '/var/ratchet/store',
+    });
+  });
+
+  const NOTHING = { prefix: undefined, endpoint: undefined, pathStyle: undefined };
+  it.each([
+    [{ RATCHET_STORE: 's3://bucket' }, { bucket: 'bucket' }],
+    [{ RATCHET_STORE: 's3://my.bucket-1/' }, { bucket: 'my.bucket-1' }],
+    [{ RATCHET_STORE: 's3://bucket/team/rl/' }, { bucket: 'bucket', prefix: 'team/rl' }],
+    [
+      {
+        RATCHET_STORE: 's3://bucket',
+        RATCHET_S3_ENDPOINT: 'http://127.0.0.1:9000',
+        RATCHET_S3_PATH_STYLE: 'false',
+      },
+      { bucket: 'bucket', endpoint: 'http://127.0.0.1:9000', pathStyle: false },
+    ],
+  ])('keeps its store in a bucket: %j', (variables, location) => {
+    expect(readEnvironment(variables).store).toEqual({ kind: 's3', ...NOTHING, ...location });
   });
 
   it.each([
     ['RATCHET_HOME', ''],
-    ['RATCHET_STORE', 's3://bucket'],
+    ['RATCHET_STORE', 's3://'],
+    ['RATCHET_STORE', 's3://Bucket'],
+    ['RATCHET_STORE', 'gs://bucket'],
+    ['RATCHET_S3_ENDPOINT', 'localhost:9000'],
+    ['RATCHET_S3_PATH_STYLE', 'yes'],
     ['RATCHET_STORE', 'file:'],
     ['RATCHET_TASK_QUEUE', ''],
     ['RATCHET_ROLES', 'control,trainer'],
@@ -54,9 +110,19 @@ describe('the environment of a process', () => {
     ['RATCHET_THREADS', 'many'],
     ['RATCHET_THREADS', '0'],
     ['RATCHET_STATE_EVERY', '1.5'],
+    ['RATCHET_SPOOL', ''],
+    ['RATCHET_SPOOL_MAX_BYTES', '0'],
+    ['RATCHET_SPOOL_MAX_BYTES', '1GB'],
+    ['RATCHET_SPOOL_SECONDS', '0'],
     ['RATCHET_GATEWAY_PORT', '65536'],
     ['RATCHET_GATEWAY_PORT', '-1'],
     ['RATCHET_GATEWAY_PORT', ''], // would pick a port by chance
+    ['RATCHET_SHUTDOWN_GRACE', '20'],
+    ['RATCHET_SHUTDOWN_GRACE', '10ms'],
+    ['RATCHET_DEPLOYMENT', 'my.ratchet'], // the dot joins it with the version
+    ['RATCHET_METRICS', '9464'],
+    ['RATCHET_LOG', 'xml'],
+    ['RATCHET_LOG_LEVEL', 'verbose'],
     ['RATCHET_ROLLOUT_HOST', ''],
     ['RATCHET_ROLLOUT_HOST', '0.0.0.0'], // where to listen, but not what to tell agents
     ['RATCHET_ROLLOUT_URL', 'rollout-1'],

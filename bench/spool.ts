@@ -1,0 +1,250 @@
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLocalObjectStore } from '../src/adapters/local-store';
+import { createLocalSpool } from '../src/adapters/spool/local-spool';
+import type { ApiKeyRecord } from '../src/gateway/api-keys';
+import { createApiKey } from '../src/gateway/api-keys';
+import { createGateway } from '../src/gateway/app';
+import { createSpoolDrain } from '../src/gateway/drain-spool';
+import type { Recorder } from '../src/gateway/recorder';
+import { serveGateway } from '../src/gateway/serve';
+import { createSpoolRecorder } from '../src/gateway/spool-recorder';
+import type { PolicyServer } from '../src/policies/policy-server';
+import type { Digest } from '../src/schemas/ids';
+
+const CONNECTIONS = 64;
+const WARM_UP_CALLS = 1_000;
+/** The two recorders take turns in rounds of so many calls, so that what else the machine does meets both. */
+const ROUNDS = 10;
+const CALLS = 2_000;
+const TOOLS = 20;
+const CHECKPOINT: Digest = `sha256:${'c'.repeat(64)}`;
+
+const tools = Array.from({ length: TOOLS }, (_, i) => ({
+  type: 'function',
+  function: {
+    name: `tool_${i}`,
+    description: `Handles requests of kind ${i}`,
+    parameters: { type: 'object', properties: { input: { type: 'string' } } },
+  },
+}));
+
+/** Answers at once: what is left is the price of the gateway, and of durability in it. */
+const instantPolicies: PolicyServer = {
+  serve: async (checkpoint) => ({
+    checkpoint,
+    answer: async () => ({
+      message: {
+        role: 'assistant',
+        content: null,
+        tool_calls: [
+          { id: 'call_0', type: 'function', function: { name: 'tool_0', arguments: '{}' } },
+        ],
+      },
+      finishReason: 'tool_calls',
+      sampled: { kind: 'arm', arm: 'tool_0', propensity: 0.5, available: TOOLS },
+      usage: { promptTokens: 10, completionTokens: 1 },
+    }),
+  }),
+  close: async () => undefined,
+};
+
+/** Durability off: the call is answered as soon as the policy has. */
+const forgetful: Recorder = {
+  begin: () => () => undefined,
+  record: async () => undefined,
+  recordFailure: () => undefined,
+};
+
+/**
+ * What durability costs a live call: intent and decision in the spool (two groups with an fsync each) and its drain into a local store,
+ * against the same gateway that records nothing. 64 connections, each asking again as soon as it was answered; client and gateway share
+ * one thread. Figures are medians over the rounds; `durableShare` is the ratio of the calls per second, `addedP50Ms` and `addedP99Ms` are
+ * differences of quantiles, each within one pair of rounds.
+ */
+export async function run(): Promise<Record<string, number>> {
+  const folder = await mkdtemp(join(tmpdir(), 'ratchet-bench-spool-'));
+  const spool = createLocalSpool({
+    root: join(folder, 'spool'),
+    maxFileAgeMs: 1_000,
+    processes: {
+      self: { pid: process.pid, identity: 'bench', host: hostname() },
+      identityOf: async () => 'bench',
+    },
+  });
+  const drain = createSpoolDrain({
+    spool,
+    store: createLocalObjectStore({ root: join(folder, 'store') }),
+  });
+  const on = await serve(createSpoolRecorder({ spool }));
+  const off = await serve(forgetful);
+  const rounds = { on: [] as Round[], off: [] as Round[] };
+  try {
+    for (const side of [on, off]) await load(side, WARM_UP_CALLS);
+    drain.start();
+    const before = spool.snapshot();
+    for (let i = 0; i < ROUNDS; i++) {
+      rounds.off.push(await load(off, CALLS));
+      rounds.on.push(await load(on, CALLS));
+    }
+    const after = spool.snapshot();
+    const rssMb = process.memoryUsage().rss / 2 ** 20;
+    await drain.close(30_000);
+    const calls = ROUNDS * CALLS;
+    const groups = after.groupSizes.reduce((sum, n, i) => sum + n - (before.groupSizes[i] ?? 0), 0);
+    const lost = WARM_UP_CALLS + calls - drain.snapshot().decisions;
+    if (lost !== 0) throw new RangeError(`${lost} calls were not drained`);
+    const pairs = rounds.on.map((durable, i) => [durable, rounds.off[i] ?? durable] as const);
+    return {
+      callsPerSecond: median(rounds.on.map(perSecond)),
+      callsPerSecondWithout: median(rounds.off.map(perSecond)),
+      durableShare: median(pairs.map(([a, b]) => perSecond(a) / perSecond(b))),
+      p50Ms: median(rounds.on.map((round) => quantile(round, 0.5))),
+      p99Ms: median(rounds.on.map((round) => quantile(round, 0.99))),
+      addedP50Ms: median(pairs.map(([a, b]) => quantile(a, 0.5) - quantile(b, 0.5))),
+      addedP99Ms: median(pairs.map(([a, b]) => quantile(a, 0.99) - quantile(b, 0.99))),
+      fsyncsPerCall: (after.fsyncs - before.fsyncs) / calls,
+      entriesPerGroup: (after.appended - before.appended) / groups,
+      bytesPerCall: (after.appendedBytes - before.appendedBytes) / calls,
+      cpuMicrosPerCall: cpuPerCall(rounds.on),
+      cpuMicrosPerCallWithout: cpuPerCall(rounds.off),
+      rssMb,
+    };
+  } finally {
+    await on.close();
+    await off.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** A gateway, and who asks it: connections are kept, so that opening them is in no figure. */
+interface Side {
+  readonly sockets: readonly Socket[];
+  readonly requests: readonly Buffer[];
+  close(): Promise<void>;
+}
+
+async function serve(recorder: Recorder): Promise<Side> {
+  let records: readonly ApiKeyRecord[] = [];
+  const apiKeys = {
+    read: async () => records,
+    update: async (change: (now: readonly ApiKeyRecord[]) => readonly ApiKeyRecord[]) => {
+      records = change(records);
+    },
+  };
+  const { key } = await createApiKey(apiKeys, { role: 'agent', agent: 'bench' });
+  const gateway = createGateway({
+    policies: instantPolicies,
+    routing: {
+      resolve: async () => CHECKPOINT,
+      named: async () => [CHECKPOINT],
+      policies: async () => ['bench'],
+    },
+    recorder,
+    signingKey: new Uint8Array(32).fill(7),
+    apiKeys,
+    rewards: null,
+  });
+  const server = await serveGateway(gateway);
+  const { hostname: host, port } = new URL(server.url);
+  const sockets = Array.from({ length: CONNECTIONS }, () =>
+    connect(Number(port), host).setNoDelay(),
+  );
+  return {
+    sockets,
+    requests: Array.from({ length: 256 }, (_, i) => requestBytes(key, i)),
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await server.close(1_000);
+    },
+  };
+}
+
+function requestBytes(key: string, i: number): Buffer {
+  const body = JSON.stringify({
+    model: 'ratchet/bench',
+    messages: [
+      { role: 'system', content: 'You help customers of a bank. Call the tool that fits.' },
+      { role: 'user', content: `what is the weather like in town number ${i} today` },
+    ],
+    tools,
+  });
+  const head = [
+    'POST /v1/chat/completions HTTP/1.1',
+    'host: bench',
+    `authorization: Bearer ${key}`,
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+  ];
+  return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`);
+}
+
+interface Round {
+  readonly seconds: number;
+  readonly cpuMicros: number;
+  /** Milliseconds per call. */
+  readonly latencies: readonly number[];
+}
+
+async function load({ sockets, requests }: Side, calls: number): Promise<Round> {
+  const latencies: number[] = [];
+  const cpu = process.cpuUsage();
+  const startedAt = performance.now();
+  let next = 0;
+  const work = async (socket: Socket): Promise<void> => {
+    while (next < calls) {
+      const bytes = requests[next++ % requests.length] ?? Buffer.alloc(0);
+      const askedAt = performance.now();
+      const answer = await exchange(socket, bytes);
+      if (!answer.startsWith('HTTP/1.1 200') || /x-ratchet-recorded/i.test(answer)) {
+        throw new RangeError(`the gateway did not answer and record a call: ${answer}`);
+      }
+      latencies.push(performance.now() - askedAt);
+    }
+  };
+  await Promise.all(sockets.map(work));
+  const { user, system } = process.cpuUsage(cpu);
+  return {
+    seconds: (performance.now() - startedAt) / 1_000,
+    cpuMicros: user + system,
+    latencies,
+  };
+}
+
+/** As little HTTP as it takes, so that what is measured is the gateway. @returns the head of the answer. */
+function exchange(socket: Socket, request: Buffer): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const onData = (chunk: Buffer): void => {
+      text += chunk.toString('latin1');
+      const end = text.indexOf('\r\n\r\n');
+      const length = /content-length: (\d+)/i.exec(text)?.[1];
+      if (end === -1 || length === undefined || text.length < end + 4 + Number(length)) return;
+      socket.off('data', onData).off('error', reject);
+      resolve(text.slice(0, end));
+    };
+    socket.on('data', onData).once('error', reject);
+    socket.write(request);
+  });
+}
+
+function perSecond({ latencies, seconds }: Round): number {
+  return latencies.length / seconds;
+}
+
+function cpuPerCall(rounds: readonly Round[]): number {
+  return median(rounds.map(({ cpuMicros, latencies }) => cpuMicros / latencies.length));
+}
+
+function quantile({ latencies }: Round, q: number): number {
+  const sorted = [...latencies].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? NaN;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+}

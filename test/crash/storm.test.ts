@@ -1,0 +1,212 @@
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { defaultPayloadConverter } from '@temporalio/common';
+import type { WorkflowHandle } from '@temporalio/client';
+import { createLocalObjectStore } from '../../src/adapters/local-store';
+import { readLiveLines, mergeSessions } from '../../src/gateway/live-segments';
+import { liveSessionId } from '../../src/gateway/session-id';
+import type { RunOutcome, RunStatus } from '../../src/loop/run-state';
+import { shuffle, stream } from '../../src/rl/counter-rng';
+import { readSegments } from '../../src/rollouts/segment-reader';
+import type { TrainInput } from '../../src/schemas/stages';
+import {
+  openStormInstallation,
+  type StormInstallation,
+  type StormStore,
+} from '../helpers/storm/installation';
+import { type AnsweredCall, startLiveTraffic } from '../helpers/storm/live-traffic';
+import type { Supervised } from '../helpers/storm/supervised';
+
+// `npm run test:crash` kills 60 times; `npm test` runs the short form.
+
+const KILLS = Number(process.env.RATCHET_STORM_KILLS ?? 12);
+const SEED = Number(process.env.RATCHET_STORM_SEED ?? 1);
+const MINUTES = Math.max(6, KILLS); // far more than it takes
+const TASKS = 800;
+
+const CONFIG = {
+  dataset: 'small-desk',
+  agent: 'small-desk',
+  iterations: 2,
+  tasksPerIteration: TASKS,
+  rollouts: { shards: 2, concurrency: 8 },
+  reward: { weights: { customer: 1 } },
+  train: { algorithm: 'replay', epochs: 60, batch: 32, maxExamples: null },
+  gate: { target: 'resolution' },
+  report: false,
+  approval: { approvers: ['ops-lead'], deadline: '1h' },
+  watch: '1s',
+};
+
+/** Calls until it works: what is asked is being killed all the time. */
+async function patiently<T>(call: () => Promise<T>): Promise<T> {
+  for (const giveUpAt = Date.now() + 120_000; ;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (Date.now() > giveUpAt) throw error;
+      await delay(200);
+    }
+  }
+}
+
+interface FinishedRun {
+  readonly checkpoints: readonly string[];
+  readonly outcome: RunOutcome;
+  /** Every (task, member) that was trained on, by iteration. */
+  readonly rollouts: readonly string[][];
+}
+
+async function finishRun({ client, store }: StormInstallation, name: string): Promise<FinishedRun> {
+  const handle = await patiently(() =>
+    client.workflow.start('trainingRun', {
+      taskQueue: 'ratchet',
+      workflowId: name,
+      args: [{ ...CONFIG, policy: name }],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+    }),
+  );
+  for (;;) {
+    const { phase } = await patiently(() => handle.query<RunStatus, []>('status'));
+    if (phase.kind === 'needs-attention') throw new Error(`${phase.step}: ${phase.reason}`);
+    if (phase.kind === 'awaiting-approval') {
+      const { candidate } = phase.request;
+      await patiently(() => handle.signal('approve', { candidate, by: 'ops-lead' }));
+    }
+    if (phase.kind === 'done') break;
+    await delay(300);
+  }
+  const outcome = (await patiently(() => handle.result())) as RunOutcome;
+  const { points } = await patiently(() => handle.query<RunStatus, []>('status'));
+  const rollouts: string[][] = [];
+  for (const { batches } of await trainedOn(handle)) {
+    const names: string[] = [];
+    for await (const { trajectories } of readSegments(store.store, batches)) {
+      names.push(...trajectories.map(({ task, member }) => `${task ?? ''} ${member}`));
+    }
+    rollouts.push(names);
+  }
+  return { outcome, rollouts, checkpoints: points.map(({ checkpoint }) => checkpoint) };
+}
+
+async function trainedOn(handle: WorkflowHandle): Promise<TrainInput[]> {
+  const { events } = await patiently(() => handle.fetchHistory());
+  return (events ?? []).flatMap(({ activityTaskScheduledEventAttributes: asked }) => {
+    const payload = asked?.activityType?.name === 'train' ? asked.input?.payloads?.[0] : undefined;
+    if (payload === undefined) return [];
+    return [defaultPayloadConverter.fromPayload<TrainInput>(payload)];
+  });
+}
+
+/** Kills at random until `kills` are spent; every victim once before any is killed again. */
+async function storm(
+  victims: readonly Supervised[],
+  kills: number,
+  seed: number,
+): Promise<Map<string, number>> {
+  const random = stream({ seed, purpose: 'test.storm' });
+  const counts = new Map<string, number>();
+  let order: Supervised[] = [];
+  for (let kill = 0; kill < kills; kill++) {
+    if (order.length === 0) order = shuffle(victims, random);
+    const victim = order.pop() as Supervised;
+    await delay(500 + 3_000 * random.next());
+    await victim.kill();
+    counts.set(victim.name, (counts.get(victim.name) ?? 0) + 1);
+  }
+  return counts;
+}
+
+async function localStore(home: string): Promise<StormStore> {
+  const root = join(home, 'store');
+  return {
+    name: 'local files',
+    env: { RATCHET_STORE: `file:${root}` },
+    store: createLocalObjectStore({ root }),
+    server: null,
+    close: async () => undefined,
+  };
+}
+
+/** Runs trainings, one after the other, until the storm is over and the last of them has ended. */
+async function weather(
+  open: (home: string) => Promise<StormStore>,
+  kills: number,
+  seed: number,
+): Promise<FinishedRun[]> {
+  const installation = await openStormInstallation(open);
+  try {
+    let current = 'storm-0';
+    const traffic = startLiveTraffic({
+      ...installation.gateway,
+      model: () => `ratchet/${current}`,
+    });
+    let isOver = false;
+    const blowing = storm(installation.victims, kills, seed).finally(() => (isOver = true));
+    blowing.catch(() => undefined); // awaited below, after the run that it hit
+    const finished: FinishedRun[] = [];
+    for (let n = 0; n === 0 || !isOver; n++) {
+      // The storm's policies become known one by one; until the first champion is there, calls are refused and promise nothing.
+      finished.push(await finishRun(installation, `storm-${n}`));
+      current = `storm-${n}`;
+    }
+    const counts = await blowing;
+    const answered = await traffic.stop();
+    await installation.stopGateway();
+    const killed = Array.from(counts, ([name, count]) => `${name} ${count}`).join(', ');
+    process.stderr.write(
+      `storm on ${installation.store.name}: killed ${killed || 'nobody'}; ${finished.length} runs; ` +
+        `live calls: ${answered.length} answered, ${traffic.failures()} failed\n`,
+    );
+    await assertRecordedOnce(installation, answered);
+    return finished;
+  } finally {
+    await installation.close();
+  }
+}
+
+/** Every answer that a client has read is in the store, under its session, once. */
+async function assertRecordedOnce(
+  { store, gateway }: StormInstallation,
+  answered: readonly AnsweredCall[],
+): Promise<void> {
+  const lines = [];
+  for (const ago of [1, 0]) {
+    const day = new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
+    lines.push(...(await readLiveLines(store.store, gateway.agent, day)));
+  }
+  const { trajectories } = mergeSessions(lines);
+  const stored = trajectories.flatMap(({ id, decisions }) =>
+    decisions.map((decision) => `${id} ${decision.id}`),
+  );
+  expect(new Set(stored).size).toBe(stored.length);
+  const known = new Set(stored);
+  const missing = answered
+    .map(({ session, id }) => `${liveSessionId(gateway.agent, session)} ${id}`)
+    .filter((name) => !known.has(name));
+  expect(missing).toEqual([]);
+  expect(answered.length).toBeGreaterThan(0);
+}
+
+function assertSameAs(unbroken: FinishedRun, finished: readonly FinishedRun[]): void {
+  for (const run of finished) {
+    expect(run.checkpoints).toEqual(unbroken.checkpoints);
+    expect(run.outcome.kind).toBe(unbroken.outcome.kind);
+    // No rollout is lost, and none is counted twice.
+    for (const [iteration, names] of run.rollouts.entries()) {
+      expect(names).toHaveLength(TASKS);
+      expect([...names].sort()).toEqual([...(unbroken.rollouts[iteration] ?? [])].sort());
+      expect(new Set(names).size).toBe(names.length);
+    }
+  }
+}
+
+test(
+  `trainings that are killed ${KILLS} times, on local files, end in the bytes of an unbroken one`,
+  async () => {
+    const [unbroken] = await weather(localStore, 0, SEED);
+    if (unbroken === undefined) throw new Error('expected a run');
+    assertSameAs(unbroken, await weather(localStore, Math.floor(KILLS / 2), SEED));
+  },
+  MINUTES * 60_000,
+);
