@@ -12,6 +12,7 @@ import { startQueueWatch } from './queue-watch';
 import { ensureSearchAttributes } from './search-attributes';
 import { listenForShutdown } from './shutdown';
 import { connectWorker } from './temporal-connection';
+import { startWatchdog } from './watchdog';
 
 /** Heartbeats carry cancellation back and progress forward: kept fresh at little cost. */
 const HEARTBEAT_THROTTLE = '2s';
@@ -72,6 +73,8 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
       warn,
     });
     closing.push(() => composition.close());
+    const watchdog = startWatchdog();
+    closing.push(() => watchdog.stop());
 
     const queues = taskQueues(env.taskQueue);
     const options = (role: Role): WorkerOptions => ({
