@@ -15,12 +15,8 @@ import { createBackPressure } from '../src/rollouts/back-pressure';
 import { runCarefully, withSolitude } from '../src/rollouts/careful-batch';
 import { openFlightLog, type FlightLog } from '../src/rollouts/flight-log';
 import { agentBaseUrl, LOOPBACK, type GatewayAddress } from '../src/rollouts/gateway-address';
-import {
-  runBatch,
-  segmentLines,
-  type FinishedRollout,
-  type PlannedRollout,
-} from '../src/rollouts/run-batch';
+import { runBatch, type PlannedRollout } from '../src/rollouts/run-batch';
+import { createSegmentDraft, type Tally } from '../src/rollouts/segment-draft';
 import { selectTasks } from '../src/rollouts/select-tasks';
 import { createSolitude } from '../src/rollouts/solitude';
 import { durationMs } from '../src/schemas/duration';
@@ -33,13 +29,7 @@ import { writeJsonLines } from '../src/storage/json-objects';
 import type { ObjectStore } from '../src/storage/object-store';
 import { attemptName, resumeDetails, startHeartbeat } from './heartbeat';
 import { parseActivityInput } from './parse-activity-input';
-import {
-  addSegment,
-  noSegments,
-  resumeSegments,
-  RolloutProgress,
-  type CommittedSegment,
-} from './rollout-progress';
+import { addSegment, noSegments, resumeSegments, RolloutProgress } from './rollout-progress';
 
 export interface RolloutDeps {
   readonly store: ObjectStore;
@@ -66,25 +56,7 @@ export interface RolloutActivities {
 /** How long after its deadline a session's key still opens the gateway: the clock of one machine, so a minute is plenty. */
 const KEY_SLACK_MS = 60_000;
 
-function tally(finished: readonly FinishedRollout[]): Pick<CommittedSegment, 'outcomes' | 'drops'> {
-  const outcomes: Record<string, number> = {};
-  const drops: Record<string, number> = {};
-  for (const { trajectory } of finished) {
-    if (trajectory.outcome === null) continue; // live traffic only; a rollout always has an outcome
-    const { kind } = trajectory.outcome;
-    outcomes[kind] = (outcomes[kind] ?? 0) + 1;
-    if (trajectory.outcome.kind === 'infraFailed') {
-      drops[trajectory.outcome.reason] = (drops[trajectory.outcome.reason] ?? 0) + 1;
-    }
-  }
-  return { outcomes, drops };
-}
-
-function measure(
-  meter: Meter,
-  ref: ObjectRef,
-  { outcomes, drops }: ReturnType<typeof tally>,
-): void {
+function measure(meter: Meter, ref: ObjectRef, { outcomes, drops }: Tally): void {
   meter.add('segments', 1, {});
   meter.add('segmentBytes', ref.sizeBytes, {});
   for (const [outcome, count] of Object.entries(outcomes))
@@ -174,7 +146,7 @@ export function createRolloutActivities({
         let done = from;
         let waiting = 0;
         const show = (): void => heartbeat.set({ ...committed.progress, done, waiting });
-        let segment: FinishedRollout[] = [];
+        let segment = createSegmentDraft();
         const roll = isCareful ? runCarefully.bind(null, flights, solitude) : runBatch;
         const rollouts = roll(
           {
@@ -227,22 +199,22 @@ export function createRolloutActivities({
           },
         );
         const commit = async (): Promise<void> => {
-          const upTo = from + segment.length;
-          const ref = await writeJsonLines(store, keyOf(from), segmentLines(segment));
-          const tallied = tally(segment);
-          committed = await addSegment(store, committed, { ref, ...tallied }, upTo, () =>
+          const upTo = from + segment.rollouts;
+          const { outcomes, drops } = segment;
+          const ref = await segment.write(store, keyOf(from));
+          committed = await addSegment(store, committed, { ref, outcomes, drops }, upTo, () =>
             keyOf(`upto-${upTo}`),
           );
-          measure(meter, ref, tallied);
+          measure(meter, ref, segment);
           show();
           from = upTo;
-          segment = [];
+          segment = createSegmentDraft();
         };
         for await (const finished of rollouts) {
-          segment.push(finished);
-          if (segment.length === segmentRollouts) await commit();
+          segment.add(finished);
+          if (segment.rollouts === segmentRollouts) await commit();
         }
-        if (segment.length > 0) await commit();
+        if (segment.rollouts > 0) await commit();
         if (from < planned.length) throw handOver.begun.reason;
       } finally {
         heartbeat.stop();

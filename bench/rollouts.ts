@@ -17,6 +17,7 @@ import { iterationOf, type Iteration } from './support/iteration-events';
 import { startUsageLog } from './support/process-usage';
 
 const FEW = 1_000;
+/** BENCH_ROLLOUTS=10000 gives a first impression in a tenth of the time. */
 const MANY = Number(process.env['BENCH_ROLLOUTS'] ?? 100_000);
 const WITH_OPENAI = 4_000;
 
@@ -76,11 +77,13 @@ export async function run(): Promise<Record<string, number>> {
     return {
       rolloutsPerSecond: MANY / seconds,
       callsPerSecond: (CALLS * MANY) / seconds,
-      historyEventsPerIteration: many.events,
+      historyEventsPerIteration: many.events + many.workflowTaskEvents,
       rssMb: usage.maxRssMb(startedAt, scoredAt),
       cpuMicrosPerCall: (usage.cpuSeconds(startedAt, rolledOutAt) * 1e6) / (CALLS * MANY),
       [`eventsAt${FEW}`]: few.events,
       [`eventsAt${MANY}`]: many.events,
+      [`workflowTaskEventsAt${FEW}`]: few.workflowTaskEvents,
+      [`workflowTaskEventsAt${MANY}`]: many.workflowTaskEvents,
       rssMbFirstTenth: usage.maxRssMb(startedAt, tenth),
       rssMbLastTenth: usage.maxRssMb(rolledOutAt - (tenth - startedAt), rolledOutAt),
       rssMbScoring: usage.maxRssMb(rolledOutAt, scoredAt),

@@ -9,7 +9,9 @@ import {
 import { describeError, InvalidInputError } from '../src/errors';
 import { endWithStdin, READY } from './demo/child-process';
 import { environmentTable, readEnvironment, Role } from './env';
+import { runsCommands } from './runs-commands';
 import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
+import { storeCommands } from './store-commands';
 
 /**
  * The `ratchet` command. Each command loads only what it needs: `schema` must not start ONNX Runtime, and the servers'
@@ -209,6 +211,9 @@ keys
     await revokeApiKey(openKeyFile(env()), id);
     print(`revoked ${id}`);
   });
+
+program.addCommand(storeCommands(env));
+program.addCommand(runsCommands(env));
 
 program.parseAsync(process.argv).catch((error: unknown) => {
   process.stderr.write(`ratchet: ${describeError(error)}\n`);

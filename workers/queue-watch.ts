@@ -33,8 +33,8 @@ const QUEUE_OF: Readonly<Record<QueuedActivity, Exclude<keyof TaskQueues, 'contr
 const WATCHED = ['trainingRun', 'evaluation'];
 
 const EVERY_MS = 8_000;
-/** Longer than a worker takes to come back, and with the heartbeat time-out and two looks still under a minute. */
-const PATIENCE_MS = 30_000;
+/** Longer than a worker takes to come back; with the heartbeat time-out and two looks it is said after 55 s at most. */
+const PATIENCE_MS = 25_000;
 /** A workflow that does not answer, because its code is stuck, must not keep the others from being told. */
 const TELL_MS = 5_000;
 /** Requests at once: a look at many runs must not be a burst. */

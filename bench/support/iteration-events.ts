@@ -7,8 +7,10 @@ type Event = NonNullable<History['events']>[number];
 
 /** What the history of a training run of one iteration says about it. Times in milliseconds since 1970. */
 export interface Iteration {
-  /** From its first rollouts to the end of what it selects on. */
+  /** From its first rollouts to the end of what it selects on: what the run decided and what came back. */
   readonly events: number;
+  /** In the same part of the history: the server wakes the workflow, up to three events each time; results that come in together share one. */
+  readonly workflowTaskEvents: number;
   /** The first shard's activity was scheduled. */
   readonly startedAt: number;
   /** The last shard's result was recorded. */
@@ -27,13 +29,24 @@ export function iterationOf({ events }: History): Iteration {
     throw new InvalidInputError('the run finished no iteration: see the logs of its workers');
   }
   const start = all.indexOf(first);
-  const scheduledScore = all.slice(start).find((event) => typeOf(event) === 'score');
+  const inside = all.slice(start, end);
+  const workflowTasks = inside.filter(isOfWorkflowTask).length;
+  const scheduledScore = inside.find((event) => typeOf(event) === 'score');
   return {
-    events: end - start,
+    events: inside.length - workflowTasks,
+    workflowTaskEvents: workflowTasks,
     startedAt: timeOf(first),
     rolledOutAt: Math.max(...shards.map((shard) => timeOf(completionOf(shard, all)))),
     scoredAt: timeOf(completionOf(scheduledScore, all)),
   };
+}
+
+function isOfWorkflowTask(event: Event): boolean {
+  return Boolean(
+    event.workflowTaskScheduledEventAttributes ??
+    event.workflowTaskStartedEventAttributes ??
+    event.workflowTaskCompletedEventAttributes,
+  );
 }
 
 function typeOf(event: Event): string | null | undefined {

@@ -7,6 +7,10 @@ import { sha256Hex } from '../storage/digest';
  * (`refusal: null`) or without them, and it is the same message.
  */
 export function messageId(message: Message): string {
-  const members = Object.entries(message).filter(([, value]) => value !== null);
-  return sha256Hex(canonicalJson(Object.fromEntries(members)));
+  return sha256Hex(canonicalJson(withoutNulls(message)));
+}
+
+function withoutNulls(message: Message): object {
+  if (!Object.values(message).includes(null)) return message; // most: nothing to copy
+  return Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null));
 }

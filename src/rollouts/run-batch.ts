@@ -5,7 +5,7 @@ import type { BatchRecorder, SessionRecording } from '../gateway/batch-recorder'
 import type { AgentExit, AgentInvocation, AgentRunner } from '../ports/agent-runner';
 import type { HandOver } from '../ports/hand-over';
 import type { AttemptOutcome } from '../schemas/outcome';
-import type { SegmentLine, Trajectory } from '../schemas/trajectory';
+import type { Trajectory } from '../schemas/trajectory';
 import { classifyAttempt, isPushedBack } from '../scoring/classify';
 import { sha256Hex } from '../storage/digest';
 import type { BackPressure } from './back-pressure';
@@ -244,23 +244,5 @@ async function unlessHandedOver<T>(
     signal.throwIfAborted();
     if (leave.aborted) return null;
     throw error;
-  }
-}
-
-/** The lines of one segment: each message and toolset once, before the first trajectory that names it. */
-export function* segmentLines(finished: readonly FinishedRollout[]): Generator<SegmentLine> {
-  const written = new Set<string>();
-  for (const { trajectory, recording } of finished) {
-    for (const [id, tools] of recording.toolsets) {
-      if (written.has(id)) continue;
-      written.add(id);
-      yield { type: 'toolset', id, tools: [...tools] };
-    }
-    for (const [id, message] of recording.messages) {
-      if (written.has(id)) continue;
-      written.add(id);
-      yield { type: 'message', id, message };
-    }
-    yield { type: 'trajectory', trajectory };
   }
 }

@@ -6,7 +6,7 @@ import { canonicalJson } from './canonical-json';
 import { digestOf, sha256Hex } from './digest';
 import { evaluationKey } from './keys';
 import { putContent } from './content';
-import { putRef, readRef, refOf, verify } from './object-ref';
+import { putRef, putStream, readRef, refOf, verify } from './object-ref';
 import type { ObjectStore } from './object-store';
 
 /**
@@ -20,9 +20,44 @@ export async function writeJsonLines(
   key: string,
   rows: Iterable<unknown>,
 ): Promise<ObjectRef> {
-  const lines = Array.from(rows, (row) => `${canonicalJson(row)}\n`);
+  const lines = Array.from(rows, encodeJsonLine);
   return putRef(store, key, new TextEncoder().encode(lines.join('')));
 }
+
+/** One row of a segment. @throws {InvalidInputError} if it is not JSON. */
+export function encodeJsonLine(row: unknown): string {
+  return `${canonicalJson(row)}\n`;
+}
+
+/**
+ * As `writeJsonLines`, for a segment that need not fit into memory: a row is asked for when those before it are written. If
+ * `rows` throws, nothing becomes visible and the error is passed on.
+ */
+export async function streamJsonLines(
+  store: ObjectStore,
+  key: string,
+  rows: AsyncIterable<unknown>,
+): Promise<ObjectRef> {
+  return putStream(store, key, linesOf(rows));
+}
+
+async function* linesOf(rows: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  let lines: string[] = [];
+  let units = 0;
+  for await (const row of rows) {
+    const line = encodeJsonLine(row);
+    lines.push(line);
+    units += line.length;
+    if (units < CHUNK_UNITS) continue;
+    yield new TextEncoder().encode(lines.join(''));
+    lines = [];
+    units = 0;
+  }
+  if (lines.length > 0) yield new TextEncoder().encode(lines.join(''));
+}
+
+/** UTF-16 units of text that go to the store at once. */
+const CHUNK_UNITS = 256 * 1024;
 
 /**
  * Every row of a segment, each parsed by `schema`. Reading by reference also checks length and hash.

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { ConflictError, IntegrityError, NotFoundError } from '../errors';
 import type { ObjectRef } from '../schemas/object-ref';
 import { sha256Hex } from './digest';
@@ -25,6 +26,38 @@ export async function putRef(
   if (stored.sha256 === ref.sha256) return ref;
   throw new ConflictError(
     `an immutable object was already written with other bytes: expected ${describeBytes(ref)}, got ${describeBytes(stored)}; make the key unique to the attempt that writes it`,
+    { context: { key } },
+  );
+}
+
+/**
+ * As `putRef`, of bytes that are hashed on their way.
+ *
+ * @throws {ConflictError} as `putRef` does.
+ * @throws what `chunks` throws; nothing becomes visible then.
+ */
+export async function putStream(
+  store: ObjectStore,
+  key: string,
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<ObjectRef> {
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  const hashed = async function* (): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      hash.update(chunk);
+      sizeBytes += chunk.byteLength;
+      yield chunk;
+    }
+  };
+  const outcome = await store.put(key, hashed(), { ifAbsent: true });
+  const ref = { key, sha256: hash.digest('hex'), sizeBytes };
+  if (outcome.committed) return ref;
+  // A store may not have read all of a body that it refuses: then the hashes differ, as for another's object.
+  const stored = refOf(key, (await store.get(key)).bytes);
+  if (stored.sha256 === ref.sha256) return ref;
+  throw new ConflictError(
+    'an immutable object was already written with other bytes; make the key unique to the attempt that writes it',
     { context: { key } },
   );
 }

@@ -49,6 +49,9 @@ const project: Project = {
 const drawOf = (...words: readonly (string | number)[]): number =>
   Number.parseInt(sha256Hex(JSON.stringify(words)).slice(0, 8), 16) / 2 ** 32;
 
+/** What no upstream answers. */
+const BREAK = 'break on ';
+
 interface Faults {
   readonly runAgent: ModuleAgent;
   readonly serve: (policies: PolicyServer) => PolicyServer;
@@ -60,7 +63,7 @@ interface Faults {
 }
 
 /**
- * About 30 % of all rollouts are lost for good, each in one of seven ways. Others fail once, of their agent and of their
+ * About 30 % of all rollouts are lost for good, each in one of eight ways. Others fail once, of their agent and of their
  * upstream, and so are fine in the last of three attempts.
  */
 function injectFaults(seed: number): Faults {
@@ -96,6 +99,12 @@ function injectFaults(seed: number): Faults {
         await agent(invocation);
         throw new Error('out of memory, after its call');
       }
+      if (fail(0.13)) {
+        const result = await agent(invocation);
+        const next = { ...invocation, input: { query: `${BREAK}${query}` } };
+        await agent(next).catch(() => undefined); // its last call fails, and it returns all the same
+        return result;
+      }
       if (draw > 0.85 && isFirst) throw new Error('out of memory, this time');
       try {
         return await agent(invocation);
@@ -111,14 +120,16 @@ function injectFaults(seed: number): Faults {
         return {
           ...served,
           answer: async (request, sampling, uniform) => {
+            const query = request.messages[0]?.content as string;
+            if (query.startsWith(BREAK)) throw new Error('the upstream broke');
             const draw = drawOf(seed, 'upstream', uniform); // of one rollout, in all its attempts
             const isFirst = nth(`${uniform}`) === 1;
-            if (draw < 0.1) {
-              if (isFirst) lose(request.messages[0]?.content as string);
+            if (draw < 0.08) {
+              if (isFirst) lose(query);
               throw new Error('the upstream broke');
             }
-            if (draw < 0.11) {
-              if (isFirst) lose(request.messages[0]?.content as string);
+            if (draw < 0.09) {
+              if (isFirst) lose(query);
               return new Promise(() => undefined); // and no answer, ever
             }
             if (draw > 0.85 && isFirst) throw new Error('the upstream broke, this time');
@@ -139,7 +150,7 @@ function injectFaults(seed: number): Faults {
             throw new Error('the judge is out');
           }
           if (draw > 0.85 && isFirst) throw new Error('the judge is out, this time');
-          return resolved.score(input);
+          return input.result === null ? 0 : resolved.score(input); // as a failure of the policy is scored
         },
       },
     ],

@@ -1,7 +1,8 @@
 import { createBatchRecorder } from '../../../src/gateway/batch-recorder';
 import { IntegrityError } from '../../../src/errors';
 import type { BatchManifest } from '../../../src/rollouts/batch-manifest';
-import { segmentLines, type FinishedRollout } from '../../../src/rollouts/run-batch';
+import type { FinishedRollout } from '../../../src/rollouts/run-batch';
+import { createSegmentDraft, segmentLines } from '../../../src/rollouts/segment-draft';
 import { readSegments, type Segment } from '../../../src/rollouts/segment-reader';
 import type { ObjectRef } from '../../../src/schemas/object-ref';
 import type { SegmentLine } from '../../../src/schemas/trajectory';
@@ -71,6 +72,30 @@ describe('the lines of a segment', () => {
 
   it('are none for no rollouts', () => {
     expect([...segmentLines([])]).toEqual([]);
+  });
+});
+
+describe('a segment that is put together rollout by rollout', () => {
+  it('has the bytes of one that is written at once, and counts what happened', async () => {
+    const store = createMemoryObjectStore();
+    const done = [await finished('s1', 'refund please'), await finished('s2', 'refund please')];
+    const outcome = { kind: 'infraFailed', reason: 'agent-crashed', detail: 'it broke' } as const;
+    const lost = { recording: (await finished('s3', 'rain?')).recording };
+    const rollouts: FinishedRollout[] = [
+      ...done,
+      { ...lost, trajectory: { ...(await finished('s3', 'rain?')).trajectory, outcome } },
+    ];
+    const draft = createSegmentDraft();
+    for (const one of rollouts) draft.add(one);
+    expect(draft).toMatchObject({
+      rollouts: 3,
+      outcomes: { completed: 2, infraFailed: 1 },
+      drops: { 'agent-crashed': 1 },
+    });
+    expect({ ...(await draft.write(store, 'v1/draft.jsonl')), key: null }).toEqual({
+      ...(await writeJsonLines(store, 'v1/whole.jsonl', segmentLines(rollouts))),
+      key: null,
+    });
   });
 });
 

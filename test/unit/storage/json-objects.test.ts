@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { z } from 'zod';
 import {
   ConflictError,
@@ -9,6 +10,7 @@ import {
   readEvaluation,
   readJson,
   readJsonLines,
+  streamJsonLines,
   writeEvaluation,
   writeJsonLines,
 } from '../../../src/storage/json-objects';
@@ -50,6 +52,59 @@ describe('a segment of JSON lines', () => {
     const ref = await writeJsonLines(store, 'v1/s.jsonl', rows);
     expect(await writeJsonLines(store, 'v1/s.jsonl', rows)).toEqual(ref);
     await expect(writeJsonLines(store, 'v1/s.jsonl', [])).rejects.toThrow(ConflictError);
+    expect(await readJsonLines(store, ref, Row)).toEqual(rows);
+  });
+
+  it('comes out the same when its rows are streamed', async () => {
+    const many = Array.from({ length: 20_000 }, (_, value) => ({
+      value,
+      id: 'streamed'.repeat(9),
+    }));
+    const ref = await streamJsonLines(store, 'v1/streamed.jsonl', Readable.from(many));
+    expect(ref).toEqual({
+      ...(await writeJsonLines(store, 'v1/s.jsonl', many)),
+      key: 'v1/streamed.jsonl',
+    });
+    expect(await streamJsonLines(store, 'v1/none.jsonl', Readable.from([]))).toMatchObject({
+      sizeBytes: 0,
+    });
+  });
+
+  it('that is streamed holds few of its rows at a time', async () => {
+    let made = 0;
+    async function* many(): AsyncGenerator<unknown> {
+      for (; made < 20_000; made += 1) yield { id: 'x'.repeat(90), value: made };
+    }
+    const madeAtFirst: number[] = [];
+    const watched: ObjectStore = {
+      ...store,
+      put: async (key, body, options) => {
+        const chunks: Uint8Array[] = [];
+        for await (const chunk of body as AsyncIterable<Uint8Array>) {
+          if (chunks.push(chunk) === 1) madeAtFirst.push(made);
+        }
+        return store.put(key, Buffer.concat(chunks), options);
+      },
+    };
+    await streamJsonLines(watched, 'v1/s.jsonl', many());
+    expect(madeAtFirst[0]).toBeLessThan(4_000);
+  });
+
+  it('whose rows fail on the way is not written, and the error is passed on', async () => {
+    async function* failing(): AsyncGenerator<unknown> {
+      yield { id: 'a', value: 1 };
+      throw new NotFoundError('the second row is gone');
+    }
+    const written = streamJsonLines(store, 'v1/s.jsonl', failing());
+    await expect(written).rejects.toThrow('the second row is gone');
+    expect(await store.head('v1/s.jsonl')).toBeNull();
+  });
+
+  it('takes streamed rows under a taken key only if they are the same', async () => {
+    const ref = await streamJsonLines(store, 'v1/s.jsonl', Readable.from(rows));
+    await expect(
+      streamJsonLines(store, 'v1/s.jsonl', Readable.from(rows.slice(1))),
+    ).rejects.toThrow(ConflictError);
     expect(await readJsonLines(store, ref, Row)).toEqual(rows);
   });
 
