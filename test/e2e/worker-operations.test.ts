@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -173,6 +174,25 @@ test('a versioned worker gets work once the line that it logs has made it the cu
     deploymentVersion: { deploymentName: DEPLOYMENT, buildId: '1.0' },
   });
   expect(raw.workflowExecutionInfo?.versioningInfo?.behavior).toBe(2); // AUTO_UPGRADE
+});
+
+test('every temporal line of docs/operations.md is one that the CLI knows, with its options', async () => {
+  const page = await readFile(join(__dirname, '../../docs/operations.md'), 'utf8');
+  const lines = [...page.matchAll(/(?:^|`)temporal ([a-z][^`\n]*)/gm)].map(([, line = '']) => line);
+  expect(lines.length).toBeGreaterThan(7);
+  for (const line of lines) {
+    const words = line.split(' ');
+    const firstOption = words.findIndex((word) => word.startsWith('-'));
+    const command = firstOption === -1 ? words : words.slice(0, firstOption);
+    const { stdout: help } = await run(await testBinary(), [...command, '--help']);
+    for (const option of words.filter((word) => /^--?[a-z]/.test(word))) {
+      expect([line, help.match(new RegExp(`(?<![\\w-])${option}(?![\\w-])`))?.[0]]).toEqual([
+        line,
+        option,
+      ]);
+    }
+    expect([line, help]).toEqual([line, expect.stringContaining(`temporal ${command.join(' ')}`)]);
+  }
 });
 
 test('its metrics count what the run has left in the store and in its history', async () => {
