@@ -121,7 +121,7 @@ export function activitiesOn(store: ObjectStore, now: () => number = Date.now): 
 
 export interface Execution {
   /** Runs an activity as Temporal would: again, in a new attempt, for as long as its failure may pass. */
-  run<R>(name: string, activity: () => Promise<R>): Promise<R>;
+  readonly run: <R>(name: string, activity: () => Promise<R>) => Promise<R>;
   /** Attempts that failed. */
   readonly failures: string[];
 }
