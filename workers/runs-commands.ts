@@ -4,6 +4,7 @@ import { rename, rm } from 'node:fs/promises';
 import { finished } from 'node:stream/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { rate } from '../src/loop/markdown';
+import type { ExportedLine } from '../src/runs/export-trajectories';
 import type { RunSummary, StoredIteration, StoredRun } from '../src/runs/run-catalog';
 import { shortDigest } from '../src/schemas/ids';
 import type { Environment } from './env';
@@ -163,15 +164,18 @@ function nameOf(record: StoredRun['record'], iteration: StoredIteration['iterati
 const sum = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((total, count) => total + count, 0);
 
-/** Writes line by line, as fast as the reader takes them. @returns how many. */
-async function writeLines(rows: AsyncIterable<object>, path: string | undefined): Promise<number> {
+/** Writes line by line, as fast as the reader takes them. @returns how many trajectories. */
+async function writeLines(
+  rows: AsyncIterable<ExportedLine>,
+  path: string | undefined,
+): Promise<number> {
   const partial = path === undefined ? null : `${path}.partial`;
   const out = partial === null ? process.stdout : createWriteStream(partial);
   let written = 0;
   try {
     for await (const row of rows) {
       if (!out.write(`${JSON.stringify(row)}\n`)) await once(out, 'drain');
-      written += 1;
+      if (row.type === 'trajectory') written += 1;
     }
     if (partial !== null && path !== undefined) {
       out.end();

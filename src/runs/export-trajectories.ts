@@ -1,5 +1,7 @@
 import { IntegrityError, InvalidInputError } from '../errors';
 import { readBatch, readSegment, type Segment } from '../rollouts/segment-reader';
+import type { Decision } from '../schemas/decision';
+import type { Message, Tool } from '../schemas/message';
 import type { ObjectRef } from '../schemas/object-ref';
 import { RewardRecord } from '../schemas/reward';
 import type { Trajectory } from '../schemas/trajectory';
@@ -13,9 +15,29 @@ export interface ExportOptions {
   readonly iteration?: number;
 }
 
+export interface ExportedTrajectory {
+  readonly type: 'trajectory';
+  readonly run: string;
+  /** As people count, from 1. */
+  readonly iteration: number;
+  readonly checkpoint: string;
+  readonly trajectory: Omit<Trajectory, 'decisions'> & {
+    readonly decisions: readonly (Omit<Decision, 'context' | 'output'> & {
+      readonly messages: readonly Message[];
+      readonly answer: Message;
+    })[];
+  };
+  readonly rewards: readonly RewardRecord[];
+}
+
+export type ExportedLine =
+  | ExportedTrajectory
+  | { readonly type: 'toolset'; readonly id: string; readonly tools: readonly Tool[] };
+
 /**
- * Every trajectory of a run that counts, once, in the order in which it was rolled out: messages and tools in place of their ids, and its
- * rewards beside it. One segment is in memory at a time, with its rewards: those lie in the order of the segments.
+ * Every trajectory of a run that counts, once, in the order in which it was rolled out: messages in place of their ids, and its rewards
+ * beside it. Tools, of which a request may carry hundreds, come once, on a line of their own before the first trajectory that names them.
+ * One segment is in memory at a time, with its rewards: those lie in the order of the segments.
  *
  * @throws {InvalidInputError} if the run has no such iteration, or has lost its trajectories to garbage collection.
  * @throws {IntegrityError} naming the segment that is damaged, before a line of it is given.
@@ -24,7 +46,7 @@ export async function* exportTrajectories(
   store: ObjectStore,
   { run, iterations, droppedAt, lastAt }: StoredRun,
   { iteration: wanted }: ExportOptions = {},
-): AsyncGenerator<object> {
+): AsyncGenerator<ExportedLine> {
   if (droppedAt !== null && (lastAt ?? '') <= droppedAt) {
     throw new InvalidInputError(
       `the trajectories of this run are gone: garbage collection dropped it on ${droppedAt}, as \`--runs-older-than\` asked`,
@@ -44,6 +66,7 @@ export async function* exportTrajectories(
       { context: { run } },
     );
   }
+  const toolsets = new Set<string>();
   for (const { iteration, scored } of chosen) {
     if (scored === null) continue;
     const rewards = await openRewards(store, scored.rewards);
@@ -53,7 +76,13 @@ export async function* exportTrajectories(
         const segment = await readSegment(store, ref);
         const scores = await rewards.of(new Set(segment.trajectories.map(({ id }) => id)));
         for (const trajectory of segment.trajectories) {
+          for (const { toolset } of trajectory.decisions) {
+            if (toolset === null || toolsets.has(toolset)) continue;
+            toolsets.add(toolset);
+            yield { type: 'toolset', id: toolset, tools: segment.toolset(toolset) };
+          }
           yield {
+            type: 'trajectory',
             ...{ run, iteration: iteration + 1, checkpoint: manifest.checkpoint },
             trajectory: inline(segment, trajectory),
             rewards: scores.get(trajectory.id) ?? [],
@@ -65,13 +94,15 @@ export async function* exportTrajectories(
   }
 }
 
-function inline(segment: Segment, { decisions, ...trajectory }: Trajectory): object {
+function inline(
+  segment: Segment,
+  { decisions, ...trajectory }: Trajectory,
+): ExportedTrajectory['trajectory'] {
   return {
     ...trajectory,
-    decisions: decisions.map(({ context, toolset, output, ...decision }) => ({
+    decisions: decisions.map(({ context, output, ...decision }) => ({
       ...decision,
       messages: context.map((id) => segment.message(id)),
-      tools: toolset === null ? null : segment.toolset(toolset),
       answer: segment.message(output),
     })),
   };

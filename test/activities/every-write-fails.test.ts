@@ -27,10 +27,8 @@ async function outcomeOf(store: ObjectStore, iteration: Iteration): Promise<unkn
   const { dataset, base, candidate, evaluation, promoted } = iteration;
   const exported: string[] = [];
   for await (const row of exportTrajectories(store, await findRun(store, RUN))) {
-    const { trajectory, rewards } = row as {
-      trajectory: { id: string };
-      rewards: { value: number }[];
-    };
+    if (row.type !== 'trajectory') continue;
+    const { trajectory, rewards } = row;
     exported.push(`${trajectory.id} ${rewards.map(({ value }) => value).join()}`);
   }
   expect(new Set(exported).size).toBe(exported.length);

@@ -69,8 +69,8 @@ async function runIterations(inTheMiddle: (clockFile: string) => Promise<void>):
     const { findings } = await verifyStore(store, { isDeep: true, doesQuarantine: false });
     const decidedAt: number[] = [];
     for await (const row of exportTrajectories(store, await findRun(store, taskQueue))) {
-      const { trajectory } = row as { trajectory: { decisions: { at: string }[] } };
-      decidedAt.push(...trajectory.decisions.map(({ at }) => Date.parse(at)));
+      if (row.type !== 'trajectory') continue;
+      decidedAt.push(...row.trajectory.decisions.map(({ at }) => Date.parse(at)));
     }
     return { checkpoints, wrong: [...findings, ...(await readdir(join(root, 'tmp')))], decidedAt };
   } finally {

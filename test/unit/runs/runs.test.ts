@@ -1,6 +1,10 @@
 import { InvalidInputError } from '../../../src/errors';
 import { collectGarbage } from '../../../src/integrity/collect-garbage';
-import { exportTrajectories } from '../../../src/runs/export-trajectories';
+import {
+  exportTrajectories,
+  type ExportedLine,
+  type ExportedTrajectory,
+} from '../../../src/runs/export-trajectories';
 import { findRun, listRuns, readSelectRun } from '../../../src/runs/run-catalog';
 import type { ObjectStore } from '../../../src/storage/object-store';
 import { renderRun, renderRuns } from '../../../workers/runs-commands';
@@ -21,26 +25,15 @@ beforeEach(async () => {
   iteration = await oneIteration(activitiesOn(store));
 });
 
-interface Row {
-  readonly iteration: number;
-  readonly trajectory: {
-    readonly id: string;
-    readonly task: string;
-    readonly decisions: readonly {
-      readonly messages: readonly { readonly content: string }[];
-      readonly tools: readonly unknown[];
-      readonly answer: { readonly role: string };
-      readonly sampled: { readonly arm: string };
-    }[];
-  };
-  readonly rewards: readonly { readonly trajectory: string; readonly value: number }[];
+async function linesOf(run = RUN, options: { iteration?: number } = {}): Promise<ExportedLine[]> {
+  const lines: ExportedLine[] = [];
+  for await (const line of exportTrajectories(store, await findRun(store, run), options))
+    lines.push(line);
+  return lines;
 }
 
-async function exported(run = RUN, options: { iteration?: number } = {}): Promise<Row[]> {
-  const rows: Row[] = [];
-  for await (const row of exportTrajectories(store, await findRun(store, run), options))
-    rows.push(row as Row);
-  return rows;
+async function exported(...args: Parameters<typeof linesOf>): Promise<ExportedTrajectory[]> {
+  return (await linesOf(...args)).filter((line) => line.type === 'trajectory');
 }
 
 it('runs are listed from the store alone: iterations, last reward, checkpoint', async () => {
@@ -83,7 +76,10 @@ it('the beginning of a name will do where one run has it; its evaluations are no
 });
 
 it('an export has every trajectory once, with its messages in place and its rewards beside it', async () => {
+  const [toolset] = await linesOf(); // tools once, and before who names them
+  expect(toolset).toMatchObject({ type: 'toolset', tools: { length: 3 } });
   const rows = await exported();
+  expect(await linesOf()).toHaveLength(rows.length + 1);
   expect(rows.map(({ trajectory }) => trajectory.task).sort()).toEqual([
     'train-0',
     'train-1',
@@ -93,9 +89,9 @@ it('an export has every trajectory once, with its messages in place and its rewa
   for (const { trajectory, rewards, iteration: number } of rows) {
     expect(number).toBe(1);
     const [decision] = trajectory.decisions;
-    expect(decision?.messages[0]?.content).toBe(`query train ${trajectory.task.slice(-1)}`);
+    expect(decision?.messages[0]?.content).toBe(`query train ${trajectory.task?.slice(-1)}`);
     expect(decision?.answer.role).toBe('assistant');
-    expect(decision?.tools).toHaveLength(3);
+    expect(decision?.toolset).toBe(toolset?.type === 'toolset' ? toolset.id : null);
     expect(rewards).toMatchObject([{ trajectory: trajectory.id }]);
   }
   expect(await exported(RUN, { iteration: 1 })).toEqual(rows);
