@@ -1,9 +1,11 @@
+import { activityInfo } from '@temporalio/activity';
 import type { z } from 'zod';
 import { registerDataset } from '../src/datasets/register-dataset';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { pairedRows } from '../src/evaluation/paired-rows';
 import { InvalidInputError, NotFoundError } from '../src/errors';
 import { decideGate, listChanges } from '../src/loop/gate';
+import { runKey } from '../src/loop/run-key';
 import type { Project } from '../src/project';
 import type { Digest } from '../src/schemas/ids';
 import {
@@ -18,11 +20,14 @@ import {
 } from '../src/schemas/stages';
 import type { Split } from '../src/schemas/task';
 import { readCheckpointManifest } from '../src/storage/checkpoints';
+import { digestOfJson } from '../src/storage/digest';
 import { writeEvaluation } from '../src/storage/json-objects';
 import type { Comparison } from '../src/stats/metric-comparison';
 import type { ObjectStore } from '../src/storage/object-store';
 import { readRouting } from '../src/storage/routing';
-import { startHeartbeat } from './heartbeat';
+import { writeEvidence, writeRunRecord } from '../src/storage/run-records';
+import { untilNobodySweeps } from '../src/storage/sweep';
+import { scheduledAt, startHeartbeat } from './heartbeat';
 import { parseActivityInput } from './parse-activity-input';
 
 export interface EvaluateDeps {
@@ -60,23 +65,23 @@ export function createEvaluateActivities({
     const known = project.scorers.map((scorer) => scorer.name);
     for (const name of names) assertRegistered('scorer', name, known);
   };
-  const register = async (
-    name: string,
-  ): Promise<{ digest: Digest; tasks: TaskCounts; demonstrations: number }> => {
+  const countTasks = async (name: string, digest: Digest): Promise<TaskCounts> => {
+    const count = async (split: Split): Promise<number> =>
+      (await datasets.tasks(name, digest, split)).length;
+    return {
+      train: await count('train'),
+      select: await count('select'),
+      gate: await count('gate'),
+      report: await count('report'),
+    };
+  };
+  const register = async (name: string): Promise<{ digest: Digest; demonstrations: number }> => {
     const source = project.datasets[name];
     if (source === undefined)
       throw new InvalidInputError(`the dataset ${name} is not registered on the workers`);
     const digest = await registerDataset(store, name, await source());
-    const count = async (split: Split): Promise<number> =>
-      (await datasets.tasks(name, digest, split)).length;
     return {
       digest,
-      tasks: {
-        train: await count('train'),
-        select: await count('select'),
-        gate: await count('gate'),
-        report: await count('report'),
-      },
       demonstrations: (await datasets.demonstrations(name, digest)).length,
     };
   };
@@ -96,7 +101,8 @@ export function createEvaluateActivities({
 
   return {
     async openRun(rawInput) {
-      const { config } = parseActivityInput(OpenRunInput, rawInput, 'openRun');
+      const input = parseActivityInput(OpenRunInput, rawInput, 'openRun');
+      const { config } = input;
       const heartbeat = startHeartbeat({ opening: config.policy });
       try {
         assertRegistered('policy', config.policy, Object.keys(project.policies));
@@ -107,7 +113,14 @@ export function createEvaluateActivities({
           config.gate.target,
           ...config.gate.guardrails.map(({ metric }) => metric),
         ]);
-        const { digest, tasks } = await register(config.dataset);
+        const registered = await register(config.dataset);
+        const record = await writeRunRecord(store, {
+          ...{ formatVersion: 1, kind: 'training', ...runOf(input.run), openedAt: scheduledAt() },
+          ...{ policy: config.policy, config },
+          dataset: { name: config.dataset, digest: registered.digest },
+        });
+        const { digest } = record.dataset;
+        const tasks = await countTasks(config.dataset, digest);
         assertTasks(config.dataset, tasks, [
           'train',
           'select',
@@ -129,7 +142,16 @@ export function createEvaluateActivities({
         assertRegistered('agent', input.agent, Object.keys(project.agents));
         assertRegistered('dataset', input.dataset, Object.keys(project.datasets));
         assertScorers([input.gate.target, ...input.gate.guardrails.map(({ metric }) => metric)]);
-        await assertCheckpoint(input.candidate);
+        const { policy, dataset, agent, gate, candidate, split } = input;
+        const registered = await register(dataset);
+        // Before the candidate is looked for: what the record names is not collected while it is evaluated.
+        const record = await writeRunRecord(store, {
+          ...{ formatVersion: 1, kind: 'evaluation', ...runOf(input.run), openedAt: scheduledAt() },
+          ...{ policy, candidate, config: { agent, gate, split } },
+          dataset: { name: dataset, digest: registered.digest },
+        });
+        await untilNobodySweeps(store);
+        await assertCheckpoint(candidate);
         const champion = await readChampion(input.policy);
         if (champion === null) {
           throw new InvalidInputError(
@@ -139,8 +161,9 @@ export function createEvaluateActivities({
             },
           );
         }
-        const { digest, tasks } = await register(input.dataset);
-        assertTasks(input.dataset, tasks, [input.split]);
+        const { digest } = record.dataset;
+        const tasks = await countTasks(dataset, digest);
+        assertTasks(dataset, tasks, [split]);
         return { dataset: digest, champion, tasks, searchAttributes: await hasSearchAttributes() };
       } finally {
         heartbeat.stop();
@@ -161,7 +184,7 @@ export function createEvaluateActivities({
           drops: { champion: input.baseline, candidate: input.candidate },
         });
         const changes = listChanges(rows, { metric: input.gate.target, limit: LISTED });
-        const evaluation = await writeEvaluation(store, {
+        const content = {
           formatVersion: 1,
           policy: input.policy,
           dataset: { name: input.datasetName, digest: input.dataset },
@@ -172,7 +195,12 @@ export function createEvaluateActivities({
           seed: input.seed,
           verdict,
           changes,
+        };
+        await writeEvidence(store, {
+          ...{ formatVersion: 1, evaluation: digestOfJson(content) },
+          ...{ baseline: input.baseline, candidate: input.candidate },
         });
+        const evaluation = await writeEvaluation(store, content);
         return {
           evaluation,
           split: input.split,
@@ -213,6 +241,16 @@ export function createEvaluateActivities({
       });
     }
   }
+}
+
+/** The run whose record is written, as its workflow names it. @throws {InvalidInputError} outside of a workflow. */
+function runOf(named: string | undefined): { run: string; workflowId: string } {
+  const execution = activityInfo().workflowExecution;
+  if (execution === undefined) {
+    throw new InvalidInputError('a run is opened by a workflow: expected one, got none');
+  }
+  const { workflowId, runId } = execution;
+  return { run: named ?? runKey(workflowId, runId), workflowId };
 }
 
 function toCompared({

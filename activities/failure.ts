@@ -30,11 +30,13 @@ export function toFailure(error: unknown, failures = 1): Error {
   });
 }
 
-/** Who asked for no wait and fails on is asked ever more seldom: a budget of attempts must not be spent in a second. */
+/** From here on our own wait is kept as well: who asks for none and fails on must not use the attempts up in a second. */
+const PATIENT_FROM_MS = 4_000;
+
+/** Never 0: Temporal takes a delay of 0 for "no retry" and ends the activity. */
 function waitMs(asked: number | undefined, ours: number): number {
-  const PATIENT_AFTER_MS = 4_000;
   if (asked === undefined) return ours;
-  return ours < PATIENT_AFTER_MS ? asked : Math.max(asked, ours);
+  return Math.max(1, ours < PATIENT_FROM_MS ? asked : Math.max(asked, ours));
 }
 
 /** Executions whose failures are remembered at most; the oldest go first. */

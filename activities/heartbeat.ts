@@ -57,6 +57,11 @@ export function resumeDetails<S extends z.ZodType>(schema: S): z.output<S> | nul
   return parsed.success ? parsed.data : null;
 }
 
+/** When this activity was scheduled, by the server's clock: the same for all of its attempts. */
+export function scheduledAt(): string {
+  return new Date(activityInfo().scheduledTimestampMs).toISOString();
+}
+
 /** Unique to this attempt of this activity: what it writes is nobody else's, and counts only if its result is recorded. */
 export function attemptName(nonce: string): string {
   const { activityId, attempt } = activityInfo();

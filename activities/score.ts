@@ -3,17 +3,19 @@ import { Context } from '@temporalio/activity';
 import type { z } from 'zod';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { IntegrityError } from '../src/errors';
-import { readSegments } from '../src/rollouts/segment-reader';
+import { sumCounts } from '../src/loop/drops';
+import { readBatch, readSegments } from '../src/rollouts/segment-reader';
 import type { RewardRecord } from '../src/schemas/reward';
 import { ScoreInput, type ScoreResult } from '../src/schemas/stages';
 import { composeReward } from '../src/scoring/compose';
-import { scoreTrajectory } from '../src/scoring/score-trajectory';
+import { scoreTrajectory, type ScoringOptions } from '../src/scoring/score-trajectory';
 import type { Scorer } from '../src/scoring/scorer';
 import { estimateMean } from '../src/stats/mean-estimate';
 import { streamJsonLines } from '../src/storage/json-objects';
 import { runSegmentKey } from '../src/storage/keys';
 import type { ObjectStore } from '../src/storage/object-store';
-import { attemptName, startHeartbeat } from './heartbeat';
+import { writeIterationRecord } from '../src/storage/run-records';
+import { attemptName, scheduledAt, startHeartbeat } from './heartbeat';
 import { parseActivityInput } from './parse-activity-input';
 
 export interface ScoreDeps {
@@ -21,6 +23,8 @@ export interface ScoreDeps {
   readonly datasets: DatasetReader;
   readonly scorers: readonly Scorer[];
   readonly now: () => number;
+  /** How patient scoring is with scorers that throw or take long; the defaults of ScoringOptions when left out. */
+  readonly patience?: Omit<ScoringOptions, 'now'>;
 }
 
 export interface ScoreActivities {
@@ -36,7 +40,22 @@ export function createScoreActivities({
   datasets,
   scorers,
   now,
+  patience = {},
 }: ScoreDeps): ScoreActivities {
+  /** What a reader without Temporal goes by, and what keeps the batch from garbage collection. */
+  const recordScored = async (input: ScoreInput, result: ScoreResult): Promise<void> => {
+    const manifests = await Promise.all(input.batches.map((ref) => readBatch(store, ref)));
+    await writeIterationRecord(store, {
+      ...{ formatVersion: 1, kind: 'scored', run: input.run, iteration: input.iteration },
+      at: scheduledAt(),
+      dataset: { name: input.datasetName, digest: input.dataset },
+      ...{ batches: input.batches, rewards: result.rewards, weights: input.weights },
+      ...{ reward: result.reward, metrics: result.metrics, rollouts: result.rollouts },
+      outcomes: sumCounts(manifests.map(({ outcomes }) => outcomes)),
+      drops: sumCounts([...manifests.map(({ drops }) => drops), result.drops]),
+    });
+  };
+
   return {
     async score(rawInput) {
       const input = parseActivityInput(ScoreInput, rawInput, 'score');
@@ -79,7 +98,7 @@ export function createScoreActivities({
               const scored = await scoreTrajectory(
                 { trajectory, task, reference, message: (messageId) => segment.message(messageId) },
                 scorers,
-                { now },
+                { now, ...patience },
               );
               if (scored.kind === 'dropped') continue; // counted where it was rolled out
               if (scored.kind === 'unresolved') {
@@ -111,13 +130,15 @@ export function createScoreActivities({
           const estimate = estimateMean(list);
           if (estimate !== null) metrics[scorer] = estimate;
         }
-        return {
+        const result: ScoreResult = {
           rewards: written,
           reward: estimateMean(rewards),
           metrics,
           rollouts: done,
           drops,
         };
+        await recordScored(input, result);
+        return result;
       } finally {
         heartbeat.stop();
       }

@@ -18,12 +18,14 @@ import {
   type TrainResult,
 } from '../src/schemas/stages';
 import { CreateConfig } from '../src/schemas/train-config';
-import { putBlob } from '../src/storage/blobs';
-import { readCheckpoint, writeCheckpoint } from '../src/storage/checkpoints';
-import { runStateKey } from '../src/storage/keys';
+import { blobRef, putBlob } from '../src/storage/blobs';
+import { checkpointDigest, readCheckpoint, writeCheckpoint } from '../src/storage/checkpoints';
+import { checkpointFolder, runStateKey } from '../src/storage/keys';
 import { readRef, putRef } from '../src/storage/object-ref';
 import type { ObjectStore } from '../src/storage/object-store';
-import { attemptName, resumeDetails, startHeartbeat } from './heartbeat';
+import { writeIterationRecord } from '../src/storage/run-records';
+import { withClaim } from '../src/storage/sweep';
+import { attemptName, resumeDetails, scheduledAt, startHeartbeat } from './heartbeat';
 import { parseActivityInput } from './parse-activity-input';
 
 export interface TrainDeps {
@@ -71,7 +73,7 @@ export function createTrainActivities({
   const run = async (
     place: { readonly run: string; readonly iteration: number },
     prepare: () => Promise<TrainingJob>,
-  ): Promise<TrainedPolicy> => {
+  ): Promise<{ readonly job: TrainingJob; readonly trained: TrainedPolicy }> => {
     const resumed = resumeDetails(Progress);
     let progress: Progress = resumed ?? { done: 0, of: 0, loss: null, state: null };
     const heartbeat = startHeartbeat(progress);
@@ -102,14 +104,33 @@ export function createTrainActivities({
       const finished = progress.state === null ? written : [...written, progress.state.key];
       if (resumed?.state !== undefined && resumed.state !== null) finished.push(resumed.state.key);
       await tidy(store, finished);
-      return trained;
+      return { job, trained };
     } finally {
       heartbeat.stop();
     }
   };
 
-  const commit = (trained: TrainedPolicy, kind: string): Promise<Digest> =>
-    writeCheckpoint(store, { files: trained.files, metadata: { kind } });
+  /** Writes the checkpoint; `record` then writes what names it, and from there on no garbage collection takes it. */
+  const commit = async <T>(
+    run: string,
+    trained: TrainedPolicy,
+    { kind, holds }: { readonly kind: string; readonly holds: readonly string[] },
+    record: (checkpoint: Digest) => Promise<T>,
+  ): Promise<T> => {
+    const content = { files: trained.files, metadata: { kind } };
+    const steps = trained.optimizerSteps;
+    const done: Progress = { done: steps, of: steps, loss: null, state: null };
+    const heartbeat = startHeartbeat(done);
+    try {
+      return await withClaim(
+        store,
+        { run, holds: [checkpointFolder(checkpointDigest(content)), ...holds] },
+        async () => record(await writeCheckpoint(store, content)),
+      );
+    } finally {
+      heartbeat.stop();
+    }
+  };
 
   return {
     async createPolicy(rawInput) {
@@ -124,7 +145,8 @@ export function createTrainActivities({
           },
         );
       }
-      const trained = await run({ run: input.run, iteration: 0 }, async () => {
+      const { kind } = registration.config;
+      const { job, trained } = await run({ run: input.run, iteration: 0 }, async () => {
         const dataset = await registerDataset(
           store,
           registration.createFrom.dataset,
@@ -139,12 +161,21 @@ export function createTrainActivities({
           dataset,
         };
       });
-      return { checkpoint: await commit(trained, registration.config.kind) };
+      return commit(input.run, trained, { kind, holds: [] }, async (checkpoint) => {
+        await writeIterationRecord(store, {
+          ...{ formatVersion: 1, kind: 'created', run: input.run, iteration: 0 },
+          at: scheduledAt(),
+          policy: input.policy,
+          dataset: { name: registration.createFrom.dataset, digest: job.dataset },
+          ...{ checkpoint, seed: input.seed },
+        });
+        return { checkpoint };
+      });
     },
 
     async train(rawInput) {
       const input = parseActivityInput(TrainInput, rawInput, 'train');
-      const trained = await run(input, async () => {
+      const { trained } = await run(input, async () => {
         const { files } = await readCheckpoint(store, input.parent);
         return {
           type: 'train',
@@ -157,13 +188,24 @@ export function createTrainActivities({
           dataset: input.dataset,
         };
       });
-      return {
-        checkpoint: await commit(trained, 'choice'),
-        replay: await putBlob(store, trained.replay),
-        optimizerSteps: trained.optimizerSteps,
-        examples: trained.examples,
-        metrics: { ...trained.metrics },
-      };
+      const holds = [blobRef(trained.replay).key];
+      return commit(input.run, trained, { kind: 'choice', holds }, async (checkpoint) => {
+        const replay = await putBlob(store, trained.replay);
+        const facts = {
+          optimizerSteps: trained.optimizerSteps,
+          examples: trained.examples,
+          metrics: { ...trained.metrics },
+        };
+        await writeIterationRecord(store, {
+          ...{ formatVersion: 1, kind: 'trained', run: input.run, iteration: input.iteration },
+          at: scheduledAt(),
+          ...{ policy: input.policy, dataset: input.dataset, parent: input.parent, checkpoint },
+          ...{ batches: input.batches, rewards: input.rewards, weights: input.weights },
+          replay: { before: input.replay, after: replay },
+          ...{ train: input.train, seed: input.seed, ...facts },
+        });
+        return { checkpoint, replay, ...facts };
+      });
     },
   };
 }

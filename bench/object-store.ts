@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLocalObjectStore } from '../src/adapters/local-store';
 import { sha256Hex } from '../src/storage/digest';
+import type { ObjectStore } from '../src/storage/object-store';
 
 const SMALL_BYTES = 1_000;
 const SMALL_PUTS = 1_000;
@@ -25,51 +26,61 @@ async function sixteenAtOnce(count: number, work: (i: number) => Promise<unknown
   await Promise.all(Array.from({ length: 16 }, lane));
 }
 
+/** @param filler the store that writes what is then listed; may do it in a quicker way. */
+export async function measure(
+  store: ObjectStore,
+  filler: ObjectStore = store,
+): Promise<Record<string, number>> {
+  const small = randomBytes(SMALL_BYTES);
+  const large = new Uint8Array(randomBytes(LARGE_BYTES));
+  const sha256 = sha256Hex(large);
+
+  const oneByOne = await seconds(async () => {
+    for (let i = 0; i < SMALL_PUTS; i++) await store.put(`v1/serial/${i}`, small);
+  });
+  const concurrent = await seconds(() =>
+    sixteenAtOnce(SMALL_PUTS, (i) => store.put(`v1/concurrent/${i}`, small)),
+  );
+  const swaps = await seconds(async () => {
+    let outcome = await store.put('v1/pointer', small);
+    for (let i = 0; i < SMALL_PUTS / 2 && outcome.committed; i++) {
+      small.writeUInt32LE(i); // as the generation of a pointer
+      outcome = await store.put('v1/pointer', small, { ifMatch: outcome.etag });
+    }
+  });
+  const gets = await seconds(async () => {
+    for (let i = 0; i < SMALL_PUTS; i++) await store.get(`v1/serial/${i}`);
+  });
+  const heads = await seconds(async () => {
+    for (let i = 0; i < SMALL_PUTS; i++) await store.head(`v1/serial/${i}`);
+  });
+  const largePut = await seconds(() => store.put('v1/large', large, { sha256 }));
+  const largeGet = await seconds(() => store.get('v1/large'));
+
+  await sixteenAtOnce(LISTED, (i) => filler.put(`v1/listed/${i}`, small));
+  const list = await seconds(async () => {
+    for await (const entry of store.list('v1/listed/')) void entry;
+  });
+  return {
+    smallPutsPerSecond: SMALL_PUTS / oneByOne,
+    smallPutsPerSecondSixteenAtOnce: SMALL_PUTS / concurrent,
+    swapsOfOneKeyPerSecond: SMALL_PUTS / 2 / swaps,
+    smallGetsPerSecond: SMALL_PUTS / gets,
+    headsPerSecond: SMALL_PUTS / heads,
+    largePutMBPerSecond: LARGE_BYTES / 1e6 / largePut,
+    largeGetMBPerSecond: LARGE_BYTES / 1e6 / largeGet,
+    listTenThousandMs: list * 1000,
+  };
+}
+
 /** The store of local files, every put durable (fsync of file and folder), in the folder for temporary files. */
 export async function run(): Promise<Record<string, number>> {
   const root = await mkdtemp(join(tmpdir(), 'ratchet-bench-'));
   try {
-    const store = createLocalObjectStore({ root });
-    const small = randomBytes(SMALL_BYTES);
-    const large = new Uint8Array(randomBytes(LARGE_BYTES));
-    const sha256 = sha256Hex(large);
-
-    const oneByOne = await seconds(async () => {
-      for (let i = 0; i < SMALL_PUTS; i++) await store.put(`v1/serial/${i}`, small);
-    });
-    const concurrent = await seconds(() =>
-      sixteenAtOnce(SMALL_PUTS, (i) => store.put(`v1/concurrent/${i}`, small)),
+    return await measure(
+      createLocalObjectStore({ root }),
+      createLocalObjectStore({ root, durable: false }),
     );
-    const swaps = await seconds(async () => {
-      let outcome = await store.put('v1/pointer', small);
-      for (let i = 0; i < SMALL_PUTS / 2 && outcome.committed; i++) {
-        outcome = await store.put('v1/pointer', small, { ifMatch: outcome.etag });
-      }
-    });
-    const gets = await seconds(async () => {
-      for (let i = 0; i < SMALL_PUTS; i++) await store.get(`v1/serial/${i}`);
-    });
-    const heads = await seconds(async () => {
-      for (let i = 0; i < SMALL_PUTS; i++) await store.head(`v1/serial/${i}`);
-    });
-    const largePut = await seconds(() => store.put('v1/large', large, { sha256 }));
-    const largeGet = await seconds(() => store.get('v1/large'));
-
-    const quick = createLocalObjectStore({ root, durable: false });
-    await sixteenAtOnce(LISTED, (i) => quick.put(`v1/listed/${i}`, small));
-    const list = await seconds(async () => {
-      for await (const entry of store.list('v1/listed/')) void entry;
-    });
-    return {
-      smallPutsPerSecond: SMALL_PUTS / oneByOne,
-      smallPutsPerSecondSixteenAtOnce: SMALL_PUTS / concurrent,
-      swapsOfOneKeyPerSecond: SMALL_PUTS / 2 / swaps,
-      smallGetsPerSecond: SMALL_PUTS / gets,
-      headsPerSecond: SMALL_PUTS / heads,
-      largePutMBPerSecond: LARGE_BYTES / 1e6 / largePut,
-      largeGetMBPerSecond: LARGE_BYTES / 1e6 / largeGet,
-      listTenThousandMs: list * 1000,
-    };
   } finally {
     await rm(root, { recursive: true });
   }

@@ -9,7 +9,9 @@ import {
 import { describeError, InvalidInputError } from '../src/errors';
 import { endWithStdin, READY } from './demo/child-process';
 import { environmentTable, readEnvironment, Role } from './env';
+import { runsCommands } from './runs-commands';
 import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
+import { storeCommands } from './store-commands';
 
 /**
  * The `ratchet` command. Each command loads only what it needs: `schema` must not start ONNX Runtime, and the servers'
@@ -141,6 +143,22 @@ servers
   });
 
 program
+  .command('queues')
+  .description(
+    'Who polls the task queues: says also what no workflow can, that no control worker runs.',
+  )
+  .action(async () => {
+    const { connectClient } = await import('./temporal-connection.js');
+    const { queueStatus } = await import('./queue-status.js');
+    const client = await connectClient(env().home);
+    try {
+      print(JSON.stringify(await queueStatus(client, env().taskQueue), null, 2));
+    } finally {
+      await client.connection.close();
+    }
+  });
+
+program
   .command('temporal')
   .description('Run the temporal CLI that belongs to this version, against this folder’s server.')
   .allowUnknownOption()
@@ -193,6 +211,9 @@ keys
     await revokeApiKey(openKeyFile(env()), id);
     print(`revoked ${id}`);
   });
+
+program.addCommand(storeCommands(env));
+program.addCommand(runsCommands(env));
 
 program.parseAsync(process.argv).catch((error: unknown) => {
   process.stderr.write(`ratchet: ${describeError(error)}\n`);

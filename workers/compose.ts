@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { createEvaluateActivities, type EvaluateActivities } from '../activities/evaluate';
 import { withFailureMap } from '../activities/failure';
 import { createPromoteActivities, type PromoteActivities } from '../activities/promote';
+import { withQuarantine } from '../activities/quarantine';
 import { createRolloutActivities, type RolloutActivities } from '../activities/rollout';
 import { createScoreActivities, type ScoreActivities } from '../activities/score';
 import { createTrainActivities, type TrainActivities } from '../activities/train';
@@ -42,6 +43,8 @@ export interface CompositionOptions {
   readonly handOver?: HandOver;
   /** @default none */
   readonly meter?: Meter;
+  /** @default console.warn */
+  readonly warn?: (line: string) => void;
 }
 
 /** Where the gateway's keys are; beside the store, never in it. */
@@ -51,9 +54,14 @@ export function keyFolder(env: Environment): string {
 
 export async function compose(
   env: Environment,
-  { hasSearchAttributes, handOver = noHandOver(), meter = noMeter }: CompositionOptions,
+  {
+    hasSearchAttributes,
+    handOver = noHandOver(),
+    meter = noMeter,
+    warn = console.warn,
+  }: CompositionOptions,
 ): Promise<Composition> {
-  const store = observeStore(await openStore(env), meter);
+  const store = observeStore(await openStore(env, { log: warn }), meter);
   const project = loadProject(env.projectModule);
   const datasets = createDatasetReader(store);
   const runtime = await createThreadRuntime({ threads: 1 }); // acting shares the machine with agents and training
@@ -83,22 +91,26 @@ export async function compose(
     return runner;
   };
 
+  const guarded = <T extends Record<keyof T, (input: never) => Promise<unknown>>>(
+    activities: T,
+  ): T => withFailureMap(withQuarantine(store, activities));
+
   return {
     store,
     project,
     policies,
-    control: withFailureMap({
+    control: guarded({
       ...createEvaluateActivities({ store, datasets, project, hasSearchAttributes }),
       ...createPromoteActivities({ store, now, hasSearchAttributes }),
     }),
-    rollout: withFailureMap({
+    rollout: guarded({
       ...createRolloutActivities({
         ...{ store, datasets, policies, runnerFor, handOver, meter },
         address: env.rolloutGateway,
       }),
       ...createScoreActivities({ store, datasets, scorers: project.scorers, now }),
     }),
-    gpu: withFailureMap(
+    gpu: guarded(
       createTrainActivities({
         ...{ store, datasets, project, trainer, handOver },
         stateEvery: env.stateEvery,

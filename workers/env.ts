@@ -115,11 +115,9 @@ const Variables = z.object({
     .pipe(z.number().max(65_535))
     .default(8787)
     .describe('Its port; 0 picks one.'),
-  RATCHET_SHUTDOWN_GRACE: Duration.refine(
-    (text) => durationMs(text) >= 1_000,
-    'expected at least 1s',
-  )
-    .default('20s')
+  RATCHET_SHUTDOWN_GRACE: Duration.default('20s')
+    .transform(durationMs)
+    .pipe(z.number().min(1_000, 'expected at least 1s'))
     .describe('How long a worker that was told to stop may take to hand its work over.'),
   RATCHET_DEPLOYMENT: optional(DeploymentName).describe(
     'Worker versioning: the name of the deployment. Off when unset; goes with RATCHET_BUILD_ID.',
@@ -211,7 +209,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
       maxAgeMs: env.RATCHET_SPOOL_SECONDS * 1_000,
     },
     gateway: { host: env.RATCHET_GATEWAY_HOST, port: env.RATCHET_GATEWAY_PORT },
-    shutdownGraceMs: durationMs(env.RATCHET_SHUTDOWN_GRACE),
+    shutdownGraceMs: env.RATCHET_SHUTDOWN_GRACE,
     deployment: deploymentOf(env),
     metrics: env.RATCHET_METRICS ?? null,
     log: { format: env.RATCHET_LOG, level: env.RATCHET_LOG_LEVEL },
@@ -258,15 +256,12 @@ export interface VariableHelp {
 /** What `ratchet env` prints, and docs/operations.md shows. */
 export function environmentHelp(): VariableHelp[] {
   const unset = Variables.parse({});
-  return Object.entries(Variables.shape).map(([name, schema]) => {
-    const value = schema.safeParse(undefined).success
-      ? unset[name as keyof typeof unset]
-      : undefined;
-    return {
-      name,
-      default: value === undefined ? null : String(value),
-      description: schema.description ?? '',
-    };
+  const { properties = {} } = z.toJSONSchema(Variables, { io: 'input', unrepresentable: 'any' });
+  return Object.entries(Variables.shape).map(([name, { description = '' }]) => {
+    const { default: text } = properties[name] as { readonly default?: string };
+    const value = text ?? unset[name as keyof typeof unset];
+    const isWritten = typeof value === 'string' || typeof value === 'number';
+    return { name, default: isWritten ? String(value) : null, description };
   });
 }
 

@@ -8,8 +8,9 @@ import { createLocalSpool } from '../src/adapters/spool/local-spool';
 import { IntegrityError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/api-keys';
 import { createGateway } from '../src/gateway/app';
-import { createSpoolDrain } from '../src/gateway/drain-spool';
+import { createSpoolDrain, type DrainLog } from '../src/gateway/drain-spool';
 import { createRewardWriter } from '../src/gateway/reward-writer';
+import type { LogEntry } from '../src/gateway/route';
 import { createRoutingReader } from '../src/gateway/routing-reader';
 import { serveGateway } from '../src/gateway/serve';
 import type { Spool } from '../src/gateway/spool';
@@ -17,6 +18,7 @@ import { createSpoolRecorder } from '../src/gateway/spool-recorder';
 import { createPolicyServer } from '../src/policies/choice/policy-server';
 import { keyFolder } from './compose';
 import type { Environment } from './env';
+import { createLog } from './log';
 import { openStore } from './open-store';
 import { processIdentity } from './servers/process-table';
 
@@ -64,10 +66,12 @@ export async function runGateway(
   signal: AbortSignal,
   onReady: (url: string) => void,
 ): Promise<void> {
-  const store = await openStore(env);
+  const own = createLog(env.log, { role: 'gateway' });
+  const log = ({ level, message, ...fields }: LogEntry | DrainLog): void =>
+    own[level](message, fields);
+  const store = await openStore(env, { log: (line) => own.warn(line) });
   const runtime = await createThreadRuntime({ threads: 1 });
   const policies = createPolicyServer({ store, runtime });
-  const log = (entry: object): void => console.error(JSON.stringify(entry));
   const spool = await openSpool(env);
   const drain = createSpoolDrain({ spool, store, log });
   const server = await serveGateway(

@@ -17,7 +17,7 @@ const scorer = z.object({
 
 /** The outer shape only: functions are called, and what they return is parsed, where they are used. */
 const ProjectShape = z.object({
-  agents: z.record(z.string(), z.object({ kind: z.enum(['module', 'process']) }).loose()),
+  agents: z.record(z.string(), z.object({ kind: z.enum(['module', 'process', 'http']) }).loose()),
   scorers: z.array(scorer.loose()),
   datasets: z.record(z.string(), z.function()),
   policies: z.record(

@@ -1,4 +1,4 @@
-import { DefaultLogger, type LogEntry, type Logger, type LogLevel } from '@temporalio/worker';
+import type { Logger, LogLevel, LogMetadata } from '@temporalio/common'; // types: a gateway loads nothing of Temporal for its log
 import { describeError } from '../src/errors';
 import type { LogSettings } from './env';
 
@@ -15,11 +15,19 @@ export interface Log {
   readonly sdk: Logger;
 }
 
+const SEVERITIES: readonly LogLevel[] = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR'];
+/** Under which the SDK hands on when a line was said, in nanoseconds since 1970: Temporal's core says its own later. */
+const SAID_AT = Symbol.for('log_timestamp');
+
 /** How the SDK calls what we call otherwise. */
 const RENAMED: Readonly<Record<string, string>> = {
   workflowRunId: 'runId',
   sdkComponent: 'component',
 };
+/** Says nothing to anybody. */
+const LEFT_OUT = new Set(['isLocal']);
+/** What the SDK thinks is worth a warning and is how our workers are meant to be: only shown with everything else. */
+const BY_DESIGN = /^No (?:workflows|Nexus services) registered/;
 /** Never logged: keys, and names under which somebody's project might log one. A task token completes an activity. */
 const SECRET = /token|secret|password|authorization|credential|api_?key|cookie/i;
 /** Bodies of requests and prompts end up in error messages; a line that is longer tells no more. */
@@ -42,7 +50,7 @@ function toScalar(value: unknown): Scalar | undefined {
 export function loggable(meta: Readonly<Record<string, unknown>>): LogFields {
   const fields: Record<string, Scalar | undefined> = {};
   for (const [name, value] of Object.entries(meta)) {
-    if (SECRET.test(name)) continue;
+    if (SECRET.test(name) || LEFT_OUT.has(name)) continue;
     fields[RENAMED[name] ?? name] = toScalar(value);
   }
   return fields;
@@ -59,26 +67,34 @@ export function createLog(
   base: LogFields,
   write: (line: string) => void = (line) => void process.stderr.write(`${line}\n`),
 ): Log {
-  const emit = ({ level: at, message, timestampNanos, meta }: LogEntry): void => {
-    const time = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
-    const fields = { ...base, ...loggable(meta ?? {}) };
+  const emit = (at: LogLevel, message: string, meta: LogMetadata = {}): void => {
+    if (SEVERITIES.indexOf(at) < SEVERITIES.indexOf(level.toUpperCase() as LogLevel)) return;
+    if (BY_DESIGN.test(message) && level !== 'debug') return;
+    const saidAt = meta[SAID_AT] as bigint | undefined;
+    const ms = saidAt === undefined ? Date.now() : Number(saidAt / 1_000_000n);
+    const time = new Date(ms).toISOString();
+    const fields = { ...base, ...loggable(meta) };
     if (format === 'json') {
       write(JSON.stringify({ time, level: at.toLowerCase(), message: clip(message), ...fields }));
       return;
     }
-    const shown = Object.entries(fields).filter(([, value]) => value !== undefined);
-    write(
-      [time, at, clip(message), ...shown.map(([name, value]) => `${name}=${String(value)}`)].join(
-        ' ',
-      ),
-    );
+    const shown = Object.entries(fields)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => `${name}=${String(value)}`);
+    write([time, at, clip(message), ...shown].join(' ').replaceAll(/\s*\n\s*/g, ' '));
   };
-  const sdk = new DefaultLogger(level.toUpperCase() as LogLevel, emit);
   return {
-    debug: (message, fields) => sdk.debug(message, fields),
-    info: (message, fields) => sdk.info(message, fields),
-    warn: (message, fields) => sdk.warn(message, fields),
-    error: (message, fields) => sdk.error(message, fields),
-    sdk,
+    debug: (message, fields) => emit('DEBUG', message, fields),
+    info: (message, fields) => emit('INFO', message, fields),
+    warn: (message, fields) => emit('WARN', message, fields),
+    error: (message, fields) => emit('ERROR', message, fields),
+    sdk: {
+      log: emit,
+      trace: (message, meta) => emit('TRACE', message, meta),
+      debug: (message, meta) => emit('DEBUG', message, meta),
+      info: (message, meta) => emit('INFO', message, meta),
+      warn: (message, meta) => emit('WARN', message, meta),
+      error: (message, meta) => emit('ERROR', message, meta),
+    },
   };
 }

@@ -15,8 +15,9 @@ import {
 import type { UnattendedQueue } from '../src/loop/attention';
 import { taskQueues, type TaskQueues } from '../src/loop/task-queues';
 import { queueAttendedSignal, queueUnattendedSignal } from '../workflows/messages';
+import { lastPollMs, toMs } from './queue-status';
 
-const { PendingActivityState, TaskQueueType } = temporal.api.enums.v1;
+const { PendingActivityState } = temporal.api.enums.v1;
 
 type QueuedActivity = keyof RolloutActivities | keyof ScoreActivities | keyof TrainActivities;
 
@@ -32,8 +33,8 @@ const QUEUE_OF: Readonly<Record<QueuedActivity, Exclude<keyof TaskQueues, 'contr
 const WATCHED = ['trainingRun', 'evaluation'];
 
 const EVERY_MS = 8_000;
-/** Longer than a worker takes to come back, and with the heartbeat time-out and two looks still under a minute. */
-const PATIENCE_MS = 30_000;
+/** Longer than a worker takes to come back; with the heartbeat time-out and two looks it is said after 55 s at most. */
+const PATIENCE_MS = 25_000;
 /** A workflow that does not answer, because its code is stuck, must not keep the others from being told. */
 const TELL_MS = 5_000;
 /** Requests at once: a look at many runs must not be a burst. */
@@ -59,15 +60,6 @@ interface OpenWorkflow {
 
 const keyOf = ({ workflowId, runId }: OpenWorkflow): string => `${workflowId}\n${runId}`;
 
-/** Milliseconds of a time on the wire; null where there is none. */
-function toMs(
-  time:
-    { readonly seconds?: unknown; readonly nanos?: number | null | undefined } | null | undefined,
-): number | null {
-  if (time?.seconds === null || time?.seconds === undefined) return null;
-  return Number(time.seconds) * 1000 + (time.nanos ?? 0) / 1e6;
-}
-
 /**
  * Tells runs and evaluations whose work waits on a queue that nobody polls, and tells them again when somebody does. It
  * runs beside the control worker. Signals are sent on transitions only, so that a history grows by what happened and not
@@ -92,16 +84,6 @@ export function startQueueWatch({
   const complain = (line: string): void => {
     if (line !== trouble && !stopped.signal.aborted) warn(line);
     trouble = line;
-  };
-
-  const lastPollMs = async (queue: string): Promise<number | null> => {
-    const { pollers } = await client.workflowService.describeTaskQueue({
-      namespace: client.options.namespace,
-      taskQueue: { name: queue },
-      taskQueueType: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-    });
-    const polls = (pollers ?? []).map(({ lastAccessTime }) => toMs(lastAccessTime) ?? -Infinity);
-    return polls.length === 0 ? null : Math.max(...polls);
   };
 
   const openWorkflows = async (): Promise<OpenWorkflow[]> => {
@@ -162,7 +144,7 @@ export function startQueueWatch({
     );
     const polls = new Map<string, number>();
     for (const queue of [queues.rollout, queues.gpu]) {
-      const last = await lastPollMs(queue);
+      const last = await lastPollMs(client, queue);
       if (last !== null) polls.set(queue, last);
     }
     const { memory: next, silent } = decideAttendance(

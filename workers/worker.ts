@@ -1,5 +1,5 @@
 import { Client } from '@temporalio/client';
-import { Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { bundleWorkflowCode, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import { taskQueues } from '../src/loop/task-queues';
 import { activityContext } from './activity-context';
 import { compose } from './compose';
@@ -12,6 +12,7 @@ import { startQueueWatch } from './queue-watch';
 import { ensureSearchAttributes } from './search-attributes';
 import { listenForShutdown } from './shutdown';
 import { connectWorker } from './temporal-connection';
+import { startWatchdog } from './watchdog';
 
 /** Heartbeats carry cancellation back and progress forward: kept fresh at little cost. */
 const HEARTBEAT_THROTTLE = '2s';
@@ -41,7 +42,8 @@ function versioning({ deployment }: Environment): Partial<WorkerOptions> {
  * @param onReady is called once all of them poll.
  */
 export async function runWorker(env: Environment, onReady: (line: string) => void): Promise<void> {
-  const log = createLog(env.log, { role: env.roles.join(',') });
+  const base = { role: env.roles.join(',') };
+  const log = createLog(env.log, base);
   const shutdown = listenForShutdown({
     graceMs: env.shutdownGraceMs,
     say: (message) => log.info(message),
@@ -61,10 +63,18 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
     const server = await connectWorker(env.home); // before anything is bundled: a missing server is said at once
     closing.push(() => server.connection.close());
     let registered: Promise<boolean> | undefined;
+    const warn = (line: string): void => log.warn(line);
     const hasSearchAttributes = (): Promise<boolean> =>
-      (registered ??= ensureSearchAttributes(server, (line) => log.warn(line)));
-    const composition = await compose(env, { hasSearchAttributes, handOver: shutdown, meter });
+      (registered ??= ensureSearchAttributes(server, warn));
+    const composition = await compose(env, {
+      hasSearchAttributes,
+      handOver: shutdown,
+      meter,
+      warn,
+    });
     closing.push(() => composition.close());
+    const watchdog = startWatchdog();
+    closing.push(() => watchdog.stop());
 
     const queues = taskQueues(env.taskQueue);
     const options = (role: Role): WorkerOptions => ({
@@ -78,10 +88,13 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
       ...versioning(env),
     });
     const create = {
-      control: () =>
+      control: async () =>
         Worker.create({
           ...options('control'),
-          workflowsPath: require.resolve('../workflows'),
+          workflowBundle: await bundleWorkflowCode({
+            workflowsPath: require.resolve('../workflows'),
+            logger: createLog({ ...env.log, level: 'warn' }, base).sdk, // else a page of webpack at each start
+          }),
           stickyQueueScheduleToStartTimeout: '5s', // after the death of a worker its workflows wait this long for it
           maxConcurrentActivityTaskExecutions: 8,
         }),
@@ -110,7 +123,7 @@ export async function runWorker(env: Environment, onReady: (line: string) => voi
     if (env.deployment !== null) {
       const { name, buildId } = env.deployment;
       log.info(
-        `this is version ${buildId} of the deployment ${name}; it gets work once it is current: temporal worker deployment set-current-version --deployment-name ${name} --build-id ${buildId}`,
+        `this is version ${buildId} of the deployment ${name}; it gets work once it is current: temporal worker deployment set-current-version --deployment-name ${name} --build-id ${buildId} --yes`,
       );
     }
     onReady(`polling ${env.roles.map((role) => queues[role]).join(', ')}`);

@@ -70,6 +70,8 @@ interface Hooks {
 
 /** The reason of a failure: its innermost cause, which the activity's error named. */
 export function reasonOf(failure: unknown): string {
+  if (failure instanceof WorkflowExecutionAlreadyStartedError)
+    return `the workflow ${failure.workflowId} is still open, and was not started here`;
   let cause = failure;
   while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause;
   return cause instanceof Error ? cause.message : String(cause);

@@ -15,18 +15,23 @@ export interface Segment {
   toolset(id: string): readonly Tool[];
 }
 
+/** @throws {IntegrityError} if the batch's manifest is not the one that the reference was made from. */
+export function readBatch(store: ObjectStore, batch: ObjectRef): Promise<BatchManifest> {
+  return readJson(store, batch, BatchManifest);
+}
+
 /** The segments of some batches, one in memory at a time, in the order written. */
 export async function* readSegments(
   store: ObjectStore,
   batches: readonly ObjectRef[],
 ): AsyncGenerator<Segment> {
   for (const batch of batches) {
-    const manifest = await readJson(store, batch, BatchManifest);
-    for (const segment of manifest.segments) yield await readSegment(store, segment);
+    const { segments } = await readBatch(store, batch);
+    for (const segment of segments) yield await readSegment(store, segment);
   }
 }
 
-async function readSegment(store: ObjectStore, ref: ObjectRef): Promise<Segment> {
+export async function readSegment(store: ObjectStore, ref: ObjectRef): Promise<Segment> {
   const messages = new Map<string, Message>();
   const toolsets = new Map<string, readonly Tool[]>();
   const trajectories: Trajectory[] = [];

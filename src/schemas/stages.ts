@@ -25,7 +25,11 @@ export type TaskCounts = z.infer<typeof TaskCounts>;
 
 // openRun ------------------------------------------------------------------------------------------------------------
 
-export const OpenRunInput = z.strictObject({ config: RunConfig });
+export const OpenRunInput = z.strictObject({
+  config: RunConfig,
+  /** Left out by workflows of an older version: then it is the execution that asks. */
+  run: RunKey.optional(),
+});
 export const OpenRunResult = z.strictObject({
   dataset: Digest,
   /** null: the policy has to be created from its demonstrations first. */
@@ -43,6 +47,7 @@ export const OpenEvaluationInput = z.strictObject({
   gate: GateConfig,
   candidate: Digest,
   split: Split,
+  run: RunKey.optional(),
 });
 export const OpenEvaluationResult = z.strictObject({
   dataset: Digest,

@@ -3,6 +3,7 @@ import {
   type Directory,
   type DirectoryContent,
   type DirectoryPlace,
+  directoryDigest,
   readDirectory,
   readDirectoryFile,
   readManifest,
@@ -19,6 +20,11 @@ const CHECKPOINTS: DirectoryPlace = { kind: 'checkpoint', folder: checkpointFold
 /** After a crash: no checkpoint, or the whole one. The same content gives the same digest, whoever writes it. */
 export function writeCheckpoint(store: ObjectStore, content: DirectoryContent): Promise<Digest> {
   return writeDirectory(store, CHECKPOINTS, content);
+}
+
+/** The digest that this content will have. */
+export function checkpointDigest(content: DirectoryContent): Digest {
+  return directoryDigest(CHECKPOINTS, content);
 }
 
 /** Reads and checks every file. Whoever needs one file of many calls `readCheckpointFile`. */

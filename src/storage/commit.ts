@@ -51,22 +51,14 @@ export interface DirectoryPlace {
 export async function writeDirectory(
   store: ObjectStore,
   place: DirectoryPlace,
-  { files, metadata }: DirectoryContent,
+  content: DirectoryContent,
 ): Promise<Digest> {
-  const manifest = Manifest.safeParse({
-    formatVersion: 1,
-    kind: place.kind,
-    metadata,
-    files: Object.fromEntries(Array.from(files, ([name, body]) => [name, describe(body)])),
-  });
-  if (!manifest.success) {
-    throw new InvalidInputError(`a ${place.kind} cannot be committed: ${manifest.error.message}`);
-  }
-  const { bytes, digest } = encodeManifest(manifest.data);
+  const { files } = content;
+  const { manifest, bytes, digest } = manifestFor(place, content);
   const folder = place.folder(digest);
 
   // A crash in here leaves files without a manifest: no directory. Whoever commits the same content later finds them in place.
-  for (const [name, expected] of Object.entries(manifest.data.files)) {
+  for (const [name, expected] of Object.entries(manifest.files)) {
     const body = files.get(name);
     if (body !== undefined) {
       await putContent(store, { key: folder + name, ...expected }, () => toBody(body));
@@ -75,6 +67,15 @@ export async function writeDirectory(
   // This line is the commit. A crash before it: nothing to see. After it: everything, each file checked when it was written.
   await putContent(store, refOf(folder + MANIFEST_FILE, bytes), bytes);
   return digest;
+}
+
+/**
+ * The digest that the content will have: what a claim names before anything is written.
+ *
+ * @throws {InvalidInputError} as `writeDirectory`.
+ */
+export function directoryDigest(place: DirectoryPlace, content: DirectoryContent): Digest {
+  return manifestFor(place, content).digest;
 }
 
 /**
@@ -146,6 +147,22 @@ async function readFileOf(
   }
   verify(stored.bytes, expected, { key, digest, file });
   return stored.bytes;
+}
+
+function manifestFor(
+  place: DirectoryPlace,
+  { files, metadata }: DirectoryContent,
+): { manifest: Manifest; bytes: Uint8Array; digest: Digest } {
+  const manifest = Manifest.safeParse({
+    formatVersion: 1,
+    kind: place.kind,
+    metadata,
+    files: Object.fromEntries(Array.from(files, ([name, body]) => [name, describe(body)])),
+  });
+  if (!manifest.success) {
+    throw new InvalidInputError(`a ${place.kind} cannot be committed: ${manifest.error.message}`);
+  }
+  return { manifest: manifest.data, ...encodeManifest(manifest.data) };
 }
 
 function describe(body: FileBody): { sha256: string; sizeBytes: number } {

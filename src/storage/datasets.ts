@@ -3,6 +3,7 @@ import {
   type Directory,
   type DirectoryContent,
   type DirectoryPlace,
+  directoryDigest,
   readDirectory,
   readDirectoryFile,
   readManifest,
@@ -11,6 +12,7 @@ import {
 import { datasetFolder } from './keys';
 import type { Manifest } from './manifest';
 import type { ObjectStore } from './object-store';
+import { withClaim } from './sweep';
 
 // Datasets: committed directories under `v1/datasets/<name>/<digest>/`. Guarantees and errors are those of commit.ts.
 
@@ -18,13 +20,20 @@ function datasetsNamed(name: string): DirectoryPlace {
   return { kind: 'dataset', folder: (digest) => datasetFolder(name, digest) };
 }
 
-/** After a crash: no dataset, or the whole one. The name is where it lies, not part of its digest. */
-export function writeDataset(
+/**
+ * After a crash: no dataset, or the whole one. The name is where it lies, not part of its digest. A dataset stays once it is committed;
+ * until then, files of one that was never finished may be in place, and a garbage collection may be about to remove them.
+ */
+export async function writeDataset(
   store: ObjectStore,
   name: string,
   content: DirectoryContent,
 ): Promise<Digest> {
-  return writeDirectory(store, datasetsNamed(name), content);
+  const place = datasetsNamed(name);
+  const folder = place.folder(directoryDigest(place, content));
+  return withClaim(store, { run: null, holds: [folder] }, () =>
+    writeDirectory(store, place, content),
+  );
 }
 
 export function readDataset(store: ObjectStore, name: string, digest: Digest): Promise<Directory> {

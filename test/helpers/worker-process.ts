@@ -14,6 +14,8 @@ export async function temporaryHome(): Promise<{ readonly home: string; remove()
 
 export interface WorkerProcess {
   readonly pid: number;
+  /** Resolves when the process has ended, whatever ended it. */
+  readonly ended: Promise<void>;
   /** As pulling the plug would. */
   kill(): Promise<void>;
   stop(): Promise<void>;
@@ -68,6 +70,7 @@ export async function startWorkerProcess({
   };
   return {
     pid: child.pid ?? 0,
+    ended: ended.then(() => undefined),
     kill: () => end('SIGKILL'),
     stop: () => end('SIGTERM'),
     signal: (by) => void child.kill(by),

@@ -12,6 +12,7 @@ const MIB = 1024 * 1024;
 const TIMEOUT_MS = 500;
 const large = new Uint8Array(randomBytes(11 * MIB)); // three parts
 let bucket: Awaited<ReturnType<typeof newBucket>>;
+let prefix: string;
 let proxy: FaultyProxy;
 let behind: ObjectStore;
 let direct: ObjectStore;
@@ -21,9 +22,10 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   proxy = await startFaultyProxy(sharedMinio().endpoint);
+  prefix = `faults/${randomBytes(6).toString('hex')}`;
   const options = {
     ...bucket,
-    prefix: `faults/${randomBytes(6).toString('hex')}`,
+    prefix,
     partBytes: 5 * MIB,
     attempts: 3,
   };
@@ -149,7 +151,8 @@ describe('a put in parts', () => {
     const { endpoint, region, credentials } = { ...bucket, ...sharedMinio() };
     const client = new S3Client({ endpoint, region: region ?? '', credentials, forcePathStyle: true }); // prettier-ignore
     const { Uploads = [] } = await client.send(
-      new ListMultipartUploadsCommand({ Bucket: bucket.bucket, Prefix: 'faults/' }),
+      // MinIO lists the uploads of one key, not of a prefix.
+      new ListMultipartUploadsCommand({ Bucket: bucket.bucket, Prefix: `${prefix}/v1/large` }),
     );
     return Uploads.length;
   };

@@ -133,6 +133,20 @@ describe('a prefix', () => {
   });
 });
 
+it('a clock that is an hour off costs one request, once', async () => {
+  const now = Date.now;
+  const clock = jest.spyOn(Date, 'now').mockImplementation(() => now() - 3_600_000);
+  try {
+    const sent = jest.spyOn(S3Client.prototype, 'send');
+    await store.put('v1/a', bytes('a'));
+    await store.put('v1/b', bytes('b'));
+    expect(sent).toHaveBeenCalledTimes(3);
+    sent.mockRestore();
+  } finally {
+    clock.mockRestore();
+  }
+});
+
 it('a bucket may be a name of its own in DNS', async () => {
   const minio = await startTestMinio({ MINIO_DOMAIN: 'store.test' });
   const lookup = jest.spyOn(dns, 'lookup').mockImplementation(((

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
+import { TransientError } from '../../src/errors';
 import type { PromotionStatus } from '../../src/loop/promotion-state';
 import type { RunOutcome, RunPhase, RunStatus } from '../../src/loop/run-state';
 import type { EvaluationStatus } from '../../workflows/messages';
@@ -213,6 +214,44 @@ describe('what others do to its children', () => {
     await handle.signal('approve', { candidate: digest(0x101), by: 'ops-lead' });
     expect(await handle.result()).toMatchObject({ kind: 'promoted', champion: { generation: 2 } });
   });
+});
+
+test('an evaluation whose id somebody else uses parks the run; `retry` takes the next id', async () => {
+  const workflowId = `taken-${randomUUID()}`;
+  const { dataset, agent, gate } = runConfig('p');
+  const { gate: rolling } = gateWhichOpens();
+  bench.world.rollOutGate = () => rolling;
+  const other = await bench.start(
+    'evaluation',
+    { policy: 'other', dataset, agent, gate, candidate: digest(2) },
+    `${workflowId}.gate-1`,
+  );
+  await until(() => bench.world.rollOuts.length > 0);
+  bench.world.rollOutGate = () => Promise.resolve();
+  const handle = await bench.start(
+    'trainingRun',
+    runConfig('taken', { iterations: 1 }),
+    workflowId,
+  );
+  const { phase } = await at(handle, 'needs-attention');
+  expect(phase).toMatchObject({
+    reason: `the workflow ${other.workflowId} is still open, and was not started here`,
+  });
+  await handle.signal('retry');
+  await at(handle, 'awaiting-approval');
+  await Promise.all([handle.terminate(), other.terminate()]);
+});
+
+test('a store that is away parks nothing, also where it asks to be tried again at once', async () => {
+  const away = new TransientError('no store', { retryAfterMs: 0 }); // a delay of 0 is no retry to Temporal
+  bench.world.failures.set('openRun', [away, away]);
+  const handle = await startRun();
+  await bench.statusWhen<RunStatus>(handle, ({ phase }) => {
+    if (phase.kind === 'needs-attention') throw new Error(phase.reason);
+    return phase.kind === 'awaiting-approval';
+  });
+  expect(bench.world.calls.filter((name) => name === 'openRun')).toHaveLength(3);
+  await handle.terminate();
 });
 
 test('garbage in the internal messages changes nothing', async () => {

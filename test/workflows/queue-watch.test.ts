@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import type { RunStatus } from '../../src/loop/run-state';
+import { queueStatus } from '../../workers/queue-status';
 import { startQueueWatch, type QueueWatch } from '../../workers/queue-watch';
 import type { EvaluationStatus } from '../../workflows/messages';
 import { createFakeActivities, digest } from '../fakes/fake-activities';
@@ -77,6 +78,21 @@ test('a run whose training nobody polls for says so, and which line starts a wor
   await bench.statusWhen<RunStatus>(handle, (status) => status.phase.kind === 'awaiting-approval');
   expect(await signalsOf(handle)).toContain('queueUnattended');
   await handle.terminate();
+});
+
+test('from outside it shows which queues nobody polls, also where no control worker runs', async () => {
+  await open(['rollout']);
+  let queues = await queueStatus(bench.client, bench.taskQueue);
+  for (; queues[1]?.lastPoll === null; queues = await queueStatus(bench.client, bench.taskQueue))
+    await delay(50); // its first poll is on its way
+  expect(queues).toEqual([
+    { queue: bench.taskQueue, role: 'control', lastPoll: null },
+    {
+      ...{ queue: `${bench.taskQueue}-rollout`, role: 'rollout' },
+      lastPoll: expect.stringMatching(/Z$/) as string,
+    },
+    { queue: `${bench.taskQueue}-gpu`, role: 'gpu', lastPoll: null },
+  ]);
 });
 
 test('while a worker is at it nothing is said, however long it takes: the history does not grow', async () => {

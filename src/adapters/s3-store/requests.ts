@@ -3,6 +3,7 @@ import type { S3Client } from '@aws-sdk/client-s3';
 import { type FailureClass, toStoreError } from './s3-errors';
 import { retrying } from './retrying';
 import { createS3Client, type S3Options } from './s3-client';
+import { Slots } from './slots';
 
 /** Sends requests within their time, again where that may help, and turns what fails in the end into one of our errors. */
 export interface Requests {
@@ -28,30 +29,34 @@ export interface Requests {
 const REQUEST_TIMEOUT_MS = 20_000;
 const SLOWEST_BYTES_PER_MS = 256;
 const ATTEMPTS = 5;
+const AT_ONCE = 64;
 
 export function createRequests(options: S3Options): Requests {
   const client = createS3Client(options);
+  const slots = new Slots(AT_ONCE);
   const { bucket, endpoint, requestTimeoutMs = REQUEST_TIMEOUT_MS, attempts = ATTEMPTS } = options;
 
   const requests: Requests = {
     bucket,
     attempts,
 
-    async once(send, sizeBytes = 0) {
-      const timeoutMs = requestTimeoutMs + sizeBytes / SLOWEST_BYTES_PER_MS;
-      const patience = new AbortController();
-      const timer = setTimeout(() => patience.abort(), timeoutMs);
-      try {
-        return await send(client, patience.signal);
-      } catch (error) {
-        // The SDK says only that it was aborted.
-        throw patience.signal.aborted
-          ? timeoutError(`no answer within ${timeoutMs} ms`, error)
-          : error;
-      } finally {
-        clearTimeout(timer);
-      }
-    },
+    once: (send, sizeBytes = 0) =>
+      // The time of a request begins when it has its slot: a thousand at once wait for each other, not for the server.
+      slots.use(async () => {
+        const timeoutMs = requestTimeoutMs + sizeBytes / SLOWEST_BYTES_PER_MS;
+        const patience = new AbortController();
+        const timer = setTimeout(() => patience.abort(), timeoutMs);
+        try {
+          return await send(client, patience.signal);
+        } catch (error) {
+          // The SDK says only that it was aborted.
+          throw patience.signal.aborted
+            ? timeoutError(`no answer within ${timeoutMs} ms`, error)
+            : error;
+        } finally {
+          clearTimeout(timer);
+        }
+      }),
 
     raw: (send, { sizeBytes = 0, onFailure } = {}) =>
       retrying(attempts, () => requests.once(send, sizeBytes), onFailure),

@@ -40,7 +40,6 @@ export interface S3Options {
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
-const MAX_SOCKETS = 128;
 
 export function createS3Client(options: S3Options): S3Client {
   // Which Node a later version of the SDK needs is of interest to whoever changes our pinned one, not to every process's log.
@@ -60,8 +59,8 @@ export function createS3Client(options: S3Options): S3Client {
     // The time for an answer is kept in requests.ts, for signing, sending and waiting together.
     requestHandler: {
       connectionTimeout: connectTimeoutMs,
-      httpAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
-      httpsAgent: { keepAlive: true, maxSockets: MAX_SOCKETS },
+      httpAgent: { keepAlive: true }, // as many sockets as requests.ts asks for
+      httpsAgent: { keepAlive: true },
     },
   });
   // One loop of ours retries (retrying.ts): a put must know whether an attempt before it may have been carried out. The SDK's would also

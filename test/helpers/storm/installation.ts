@@ -10,7 +10,7 @@ import { devServerArguments } from '../../../workers/servers/dev-server-process'
 import { anyFreePort } from '../../../workers/servers/ports';
 import { SEARCH_ATTRIBUTES } from '../../../workers/servers/search-attributes';
 import { testBinary } from '../temporal-server';
-import { supervise, type Supervised } from './supervised';
+import { supervise, type Supervised, type Victim } from './supervised';
 
 /** Where a storm keeps its objects: how our processes are told of it, and how the test itself reads it. */
 export interface StormStore {
@@ -18,7 +18,7 @@ export interface StormStore {
   readonly env: Readonly<Record<string, string>>;
   readonly store: ObjectStore;
   /** The server behind it, if it has one that can be killed. */
-  readonly server: Supervised | null;
+  readonly server: Victim | null;
   close(): Promise<void>;
 }
 
@@ -26,7 +26,7 @@ export interface StormStore {
 export interface StormInstallation {
   readonly client: Client;
   readonly store: StormStore;
-  readonly victims: readonly Supervised[];
+  readonly victims: readonly Victim[];
   readonly gateway: { readonly baseUrl: string; readonly apiKey: string; readonly agent: string };
   /** Stops the gateway alone, gracefully: what it still holds is in the store then. */
   stopGateway(): Promise<void>;

@@ -4,15 +4,19 @@ import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** A process that is started again whenever it ends, as a service manager or a container runtime would. */
-export interface Supervised {
+/** What a storm kills. */
+export interface Victim {
   readonly name: string;
+  /** Pulls the plug, and leaves it pulled for `downMs` (as short as a supervisor does); resolves when its successor is ready. */
+  kill(downMs?: number): Promise<void>;
+}
+
+/** A process that is started again whenever it ends, as a service manager or a container runtime would. */
+export interface Supervised extends Victim {
   /** How often it has been started. */
   starts(): number;
   /** Resolves when the process that runs now is ready. */
   ready(): Promise<void>;
-  /** Pulls the plug, and leaves it pulled for `downMs` (as short as a supervisor does); resolves when its successor is ready. */
-  kill(downMs?: number): Promise<void>;
   /** Asks it to end, and does not start it again. */
   stop(): Promise<void>;
 }

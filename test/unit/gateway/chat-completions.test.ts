@@ -249,7 +249,7 @@ describe('a live call', () => {
       const happened: string[] = [];
       const { gateway, key } = await live({ recorder: recorderOf(happened, fails) });
       const { policies } = gateway;
-      const { serve } = policies;
+      const serve = policies.serve.bind(policies);
       policies.serve = (checkpoint) => {
         happened.push('policy');
         return serve(checkpoint);

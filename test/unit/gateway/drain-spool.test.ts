@@ -166,7 +166,10 @@ describe('a store that is down', () => {
     expect(drain.snapshot().failuresInARow).toBeGreaterThanOrEqual(5);
     expect(log[0]).toMatchObject({ level: 'warn', error: 'down' });
     const gaps = asked.slice(1).map((at, i) => at - (asked[i] ?? 0));
-    expect(gaps[3]).toBeGreaterThan(2 * (gaps[0] ?? 0));
+    // 10 ms, doubled each time, give or take a quarter; a busy machine only adds to that.
+    for (const [i, gap] of gaps.slice(0, 4).entries()) {
+      expect(gap).toBeGreaterThan(0.75 * 10 * 2 ** i - 2);
+    }
 
     isDown = false;
     while (drain.snapshot().decisions < 2) await new Promise((resolve) => setTimeout(resolve, 5));

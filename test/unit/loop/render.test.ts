@@ -60,6 +60,15 @@ describe('the current details of a run', () => {
       `\n${line}\n`,
     ],
     [
+      { kind: 'needs-attention', step: 'training', reason: 'the disk is full', line },
+      '\ntemporal workflow signal -w desk-1 --name stop\n',
+    ],
+    [{ kind: 'paused', iteration: 8 }, '**Paused** before the evaluation.'],
+    [
+      { kind: 'done', outcome: { kind: 'stopped', step: 'training', reason: 'the disk is full' } },
+      '**stopped** at training: the disk is full',
+    ],
+    [
       { kind: 'done', outcome: { kind: 'gate-not-passed', reasons: ['no rise', 'too few'] } },
       '**gate-not-passed**: no rise; too few',
     ],
@@ -205,5 +214,11 @@ describe('the current details of a promotion and of an evaluation', () => {
       '### Evaluation of support\n**rolling-out**',
     );
     expect(renderEvaluation('support', 'done', summary())).toContain('**Result: pass**');
+  });
+
+  it('hold the line that continues an evaluation which waits for somebody', () => {
+    expect(renderEvaluation('support', 'needs-attention: comparing: no disk', null, line)).toBe(
+      `### Evaluation of support\n**needs-attention: comparing: no disk**\n\n\`\`\`\n${line}\n\`\`\``,
+    );
   });
 });

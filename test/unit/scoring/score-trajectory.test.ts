@@ -26,6 +26,7 @@ function score(
   scorers: readonly Scorer[],
   outcome: AttemptOutcome | null = completed,
   nowMs = 0,
+  timeoutMs = 10_000,
 ): Promise<ScoredTrajectory> {
   return scoreTrajectory(
     {
@@ -35,7 +36,7 @@ function score(
       message: () => ({ role: 'user' }),
     },
     scorers,
-    { now: () => nowMs, backoffMs: 1 },
+    { now: () => nowMs, backoffMs: 1, timeoutMs },
   );
 }
 
@@ -105,6 +106,34 @@ describe('scoring a trajectory', () => {
       detail: 'judge: the judge is gone',
     });
     expect(calls).toBe(3);
+  });
+
+  it('asks a scorer that takes too long again, having told it that nobody waits any more', async () => {
+    const signals: AbortSignal[] = [];
+    const slow = scorer('judge', ({ signal }) => {
+      signals.push(signal as AbortSignal);
+      return signals.length < 2 ? new Promise(() => undefined) : 0.5;
+    });
+    expect(recordsOf(await score([slow], completed, 0, 20))).toMatchObject([{ value: 0.5 }]);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, false]);
+  });
+
+  it('leaves a trajectory unresolved, not at 0, when a scorer never answers in time', async () => {
+    const unhandled: unknown[] = [];
+    const onUnhandled = (reason: unknown): number => unhandled.push(reason);
+    process.on('unhandledRejection', onUnhandled);
+    const never = scorer('judge', async ({ signal }) => {
+      await new Promise((late) => signal?.addEventListener('abort', late));
+      throw new Error('too late');
+    });
+    expect(await score([scorer('customer', () => 1), never], completed, 0, 10)).toEqual({
+      kind: 'unresolved',
+      reason: 'scorer-timed-out',
+      detail: 'judge: no value within 10 ms',
+    });
+    await new Promise(setImmediate);
+    process.off('unhandledRejection', onUnhandled);
+    expect(unhandled).toEqual([]);
   });
 
   it.each([NaN, Infinity, undefined, '1', true])(

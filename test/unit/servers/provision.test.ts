@@ -7,7 +7,7 @@ import type { Exec, ExecOptions } from '../../../workers/servers/exec';
 import type { ProvisionOptions } from '../../../workers/servers/provision';
 import { provision } from '../../../workers/servers/provision';
 import type { ProvisionEvent } from '../../../workers/servers/provision-progress';
-import { temporalSpec } from '../../../workers/servers/server-spec';
+import { minioSpec, temporalSpec } from '../../../workers/servers/server-spec';
 
 let root: string;
 beforeEach(async () => {
@@ -233,6 +233,16 @@ describe('what goes wrong', () => {
           here: Go is not installed
      What is downloaded or built is kept in /root/ratchet/servers/temporal/1.8.2/linux-x64 (RATCHET_CACHE moves it)."
     `);
+  });
+
+  test('a server that nobody publishes as a binary has no download among its ways out', async () => {
+    const machine = new FakeMachine();
+    machine.go = undefined;
+    const { exec, fetch } = machine;
+    const env = { RATCHET_CACHE: root };
+    const provisioning = provision(minioSpec, { exec, fetch, env });
+    await expect(provisioning).rejects.toThrow(/1\. set MINIO_SERVER.*3\. install Go/s);
+    await expect(provision(minioSpec, { exec, fetch, env })).rejects.not.toThrow(/downloads from/);
   });
 
   test.each([

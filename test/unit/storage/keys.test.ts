@@ -1,6 +1,7 @@
 import { InvalidInputError } from '../../../src/errors';
 import type { Digest } from '../../../src/schemas/ids';
 import * as keys from '../../../src/storage/keys';
+import { placeOf } from '../../../src/storage/layout';
 
 const hex = '0123456789abcdef'.repeat(4);
 const digest: Digest = `sha256:${hex}`;
@@ -16,6 +17,15 @@ it('builds the keys that FORMAT.md lists, and every one of them is valid', () =>
     rewards: keys.rewardsKey('2025-01-31', 'gateway-1'),
     trajectories: keys.runSegmentKey('Desk #1', 3, 'trajectories', 'a-1'),
     state: keys.runStateKey('desk', 3, 'a-1'),
+    probe: keys.probeKey('p-1'),
+    run: keys.runRecordKey('Desk #1'),
+    dropped: keys.runDroppedKey('desk'),
+    record: keys.iterationRecordKey('desk', 3, 'trained', hex),
+    evidence: keys.evidenceKey(digest, hex),
+    claim: keys.claimKey('c-1'),
+    mark: keys.gcMarkKey('m-1'),
+    collector: keys.gcStateKey(),
+    quarantined: keys.quarantineKey(`v1/blobs/${hex}`, hex, 'note'),
     live: keys.liveSegmentKey('desk', '2025-01-31', 4, 's-1'),
   };
   expect(built).toEqual({
@@ -28,9 +38,46 @@ it('builds the keys that FORMAT.md lists, and every one of them is valid', () =>
     rewards: 'v1/rewards/2025-01-31/gateway-1.jsonl',
     trajectories: 'v1/runs/Desk=20=231/000003/trajectories/a-1.jsonl',
     state: 'v1/runs/desk/000003/state/a-1.bin',
+    probe: 'v1/probes/p-1',
+    run: 'v1/runs/Desk=20=231/run.json',
+    dropped: 'v1/runs/desk/dropped.json',
+    record: `v1/runs/desk/000003/records/trained-${hex}.json`,
+    evidence: `v1/evaluations/${hex}/evidence-${hex}.json`,
+    claim: 'v1/claims/c-1.json',
+    mark: 'v1/gc/marks/m-1.jsonl',
+    collector: 'v1/gc/state.json',
+    quarantined: `v1/quarantine/blobs/${hex}/${hex}.json`,
     live: 'v1/live/desk/2025-01-31/04/s-1.jsonl',
   });
   for (const key of Object.values(built)) expect(() => keys.assertKey(key)).not.toThrow();
+});
+
+it('every key is read backwards as what it was built for', () => {
+  const places: [string, string][] = [
+    [keys.blobKey(hex), 'blob'],
+    [`${keys.checkpointFolder(digest)}model.safetensors`, 'checkpoint'],
+    [`${keys.datasetFolder('clinc150', digest)}manifest.json`, 'dataset'],
+    [keys.evaluationKey(digest), 'evaluation'],
+    [keys.evidenceKey(digest, hex), 'evidence'],
+    [keys.routingKey('support-desk'), 'routing'],
+    [keys.promotionKey('support-desk', 7, 'p-1'), 'promotion'],
+    [keys.runRecordKey('Desk #1'), 'run'],
+    [keys.runDroppedKey('desk'), 'dropped'],
+    [keys.iterationRecordKey('desk', 3, 'scored', hex), 'record'],
+    [keys.runSegmentKey('Desk #1', 3, 'trajectories', 'a-1'), 'trajectories'],
+    [keys.runSegmentKey('desk', 3, 'rewards', 'a-1'), 'rewards'],
+    [keys.runStateKey('desk', 3, 'a-1'), 'state'],
+    [keys.rewardsKey('2025-01-31', 'gateway-1'), 'feedback'],
+    [keys.liveSegmentKey('desk', '2025-01-31', 4, 's-1'), 'live'],
+    [keys.claimKey('c-1'), 'claim'],
+    [keys.gcMarkKey('m-1'), 'gc'],
+    [keys.quarantineKey(keys.blobKey(hex), hex, 'bytes'), 'quarantine'],
+    ['v1/somebody/elses', 'unknown'],
+  ];
+  for (const [key, kind] of places) expect([key, placeOf(key).kind]).toEqual([key, kind]);
+  expect(placeOf(`${keys.checkpointFolder(digest)}manifest.json`)).toMatchObject({
+    ...{ digest, file: 'manifest.json', isManifest: true, folder: keys.checkpointFolder(digest) },
+  });
 });
 
 it('prefixes are prefixes of their keys', () => {

@@ -58,6 +58,20 @@ describe('the environment of a process', () => {
     });
   });
 
+  it('takes what is optional and set to nothing for not set, as compose files hand it on', () => {
+    const nothing = {
+      ...{ RATCHET_DEPLOYMENT: '', RATCHET_BUILD_ID: '', RATCHET_METRICS: '' },
+      RATCHET_HEALTH_FILE: '',
+    };
+    expect(readEnvironment(nothing)).toEqual(readEnvironment({}));
+  });
+
+  it('wants the deployment and its version together', () => {
+    for (const one of [{ RATCHET_DEPLOYMENT: 'ratchet' }, { RATCHET_BUILD_ID: '1' }]) {
+      expect(() => readEnvironment(one)).toThrow('RATCHET_DEPLOYMENT and RATCHET_BUILD_ID');
+    }
+  });
+
   it('keeps its store in its home', () => {
     expect(readEnvironment({ RATCHET_HOME: '/var/ratchet' }).store).toEqual({
       kind: 'file',
@@ -103,6 +117,12 @@ describe('the environment of a process', () => {
     ['RATCHET_GATEWAY_PORT', '65536'],
     ['RATCHET_GATEWAY_PORT', '-1'],
     ['RATCHET_GATEWAY_PORT', ''], // would pick a port by chance
+    ['RATCHET_SHUTDOWN_GRACE', '20'],
+    ['RATCHET_SHUTDOWN_GRACE', '10ms'],
+    ['RATCHET_DEPLOYMENT', 'my.ratchet'], // the dot joins it with the version
+    ['RATCHET_METRICS', '9464'],
+    ['RATCHET_LOG', 'xml'],
+    ['RATCHET_LOG_LEVEL', 'verbose'],
     ['RATCHET_ROLLOUT_HOST', ''],
     ['RATCHET_ROLLOUT_HOST', '0.0.0.0'], // where to listen, but not what to tell agents
     ['RATCHET_ROLLOUT_URL', 'rollout-1'],

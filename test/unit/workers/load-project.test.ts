@@ -43,6 +43,18 @@ describe('loading a project', () => {
     expect(policies['support']?.create).toMatchObject({ epochs: 18 });
   });
 
+  it('takes agents of every kind', async () => {
+    const agents = `agents: {
+      own: { kind: 'module', run: async () => null },
+      program: { kind: 'process', command: ['desk'] },
+      service: { kind: 'http', url: 'http://agents.internal/desk' },
+    },`;
+    const project = loadProject(await write('kinds', whole(agents)));
+    expect(Object.values(project.agents).map(({ kind }) => kind)).toEqual([
+      ...['module', 'process', 'http'],
+    ]);
+  });
+
   it('takes a path without its extension', async () => {
     const path = await write('bare', whole());
     expect(loadProject(path.replace(/\.js$/, '')).policies).toHaveProperty('support');

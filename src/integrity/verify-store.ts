@@ -1,0 +1,445 @@
+import { IntegrityError, NotFoundError } from '../errors';
+import { decodeCheckpoint } from '../policies/choice/checkpoint';
+import type { Digest } from '../schemas/ids';
+import { RewardRecord } from '../schemas/reward';
+import { DroppedRecord, RunRecord } from '../schemas/run-records';
+import { LiveLine } from '../schemas/live-line';
+import { z } from 'zod';
+import { decodeChecked } from '../storage/checked-json';
+import { readCheckpoint } from '../storage/checkpoints';
+import { hexOf } from '../storage/digest';
+import { hashOf } from '../storage/hashing';
+import { parseJson, readJsonLines } from '../storage/json-objects';
+import { checkpointFolder, promotionsPrefix } from '../storage/keys';
+import { placeOf, type Place, type PlaceKind } from '../storage/layout';
+import { decodeManifest, MANIFEST_FILE, type Manifest } from '../storage/manifest';
+import { describeBytes } from '../storage/object-ref';
+import type { ObjectEntry, ObjectStore } from '../storage/object-store';
+import { quarantine, type QuarantineOutcome } from '../storage/quarantine';
+import { Routing } from '../storage/routing';
+import { hashInKey, readEvidence, readIterationRecord } from '../storage/run-records';
+import { readReferences, type References } from './references';
+
+export interface VerifyOptions {
+  /** Also reads what is inside: every line of every segment, every tensor. */
+  readonly isDeep: boolean;
+  /** False only reports. */
+  readonly doesQuarantine: boolean;
+  readonly now?: () => number;
+  readonly onProgress?: (progress: VerifyProgress) => void;
+}
+
+export interface VerifyProgress {
+  readonly done: number;
+  readonly of: number;
+  readonly bytes: number;
+}
+
+export interface Finding {
+  readonly kind: PlaceKind;
+  readonly problem: 'damaged' | 'missing' | 'unreadable';
+  readonly key: string;
+  readonly expected: string;
+  readonly got: string;
+  /** What became of it. */
+  readonly action: QuarantineOutcome | { readonly kind: 'reported' };
+  /** What a person can do. */
+  readonly help: string;
+}
+
+export interface Checked {
+  readonly objects: number;
+  readonly bytes: number;
+}
+
+export interface VerifyReport {
+  readonly checked: ReadonlyMap<PlaceKind, Checked>;
+  readonly findings: readonly Finding[];
+  /** Objects that nothing names; `gc` removes them in time. */
+  readonly unnamed: Checked;
+  /** Damage that was put aside, now or before. */
+  readonly inQuarantine: number;
+}
+
+type Found = Pick<Finding, 'problem' | 'expected' | 'got' | 'help'> & {
+  /** What quarantine needs; null where there is nothing to put aside. */
+  readonly damage: { readonly sha256: string | null; readonly gotSha256?: string } | null;
+};
+
+/**
+ * Walks the whole store: every committed directory with the digest of its manifest and the hash of each file, every blob, evaluation and
+ * record, every segment that a record names, every pointer and what it points at. Reads each byte once, in chunks.
+ *
+ * What is damaged is put into quarantine, unless only a report is asked for; pointers stay. What somebody writes or removes meanwhile is
+ * not damage.
+ */
+export async function verifyStore(
+  store: ObjectStore,
+  { isDeep, doesQuarantine, now = Date.now, onProgress }: VerifyOptions,
+): Promise<VerifyReport> {
+  const entries = new Map<string, ObjectEntry>();
+  for await (const entry of store.list('v1/')) entries.set(entry.key, entry);
+  const references = await readReferences(store, entries.values(), {
+    onUnreadable: () => undefined, // each document is checked below, and reported there
+  });
+
+  const manifestOf = createManifestReader(store, entries);
+  const checked = new Map<PlaceKind, { objects: number; bytes: number }>();
+  const findings: Finding[] = [];
+  const unnamed = { objects: 0, bytes: 0 };
+  let inQuarantine = 0;
+  let done = 0;
+  let bytes = 0;
+  const progress = (): void => onProgress?.({ done, of: entries.size, bytes });
+  const onBytes = (count: number): void => {
+    bytes += count;
+    progress();
+  };
+
+  const report = async (kind: PlaceKind, key: string, found: Found): Promise<void> => {
+    const { damage, ...rest } = found;
+    let action: Finding['action'] = { kind: 'reported' };
+    if (damage !== null && doesQuarantine) {
+      action = await quarantine(
+        store,
+        { key, expected: found.expected, ...damage, reason: 'found by a walk', by: 'verify' },
+        now,
+      );
+      if (action.kind === 'intact' || action.kind === 'gone') return; // mended or removed while we looked
+      if (action.kind === 'quarantined') inQuarantine += 1;
+    }
+    findings.push({ kind, key, ...rest, action });
+  };
+
+  const check = async (entry: ObjectEntry, place: Place): Promise<Found | null> => {
+    const { key } = entry;
+    switch (place.kind) {
+      case 'blob':
+      case 'evaluation':
+      case 'evidence':
+      case 'record':
+        return checkHash(store, key, { sha256: hashInKey(key) ?? '' }, onBytes);
+      case 'checkpoint':
+      case 'dataset': {
+        if (place.isManifest)
+          return checkHash(store, key, { sha256: hexOf(place.digest) }, onBytes);
+        const manifest = await manifestOf(place);
+        if (manifest === null) return null; // not committed, or reported with its manifest
+        const expected = manifest.files[place.file];
+        return expected === undefined ? null : checkHash(store, key, expected, onBytes);
+      }
+      case 'trajectories':
+      case 'rewards': {
+        const named = references.objects.get(key);
+        if (named === undefined) return null;
+        return checkHash(store, key, named.ref, onBytes);
+      }
+      case 'routing':
+        return checkPointer(store, entries, place.policy, key);
+      case 'promotion':
+        return checkDocument(store, key, (raw) => decodeChecked(raw, z.looseObject({}), key));
+      case 'run':
+        return checkDocument(store, key, (raw) => decodeChecked(raw, RunRecord, key));
+      case 'dropped':
+        return checkDocument(store, key, (raw) => decodeChecked(raw, DroppedRecord, key));
+      case 'state':
+      case 'feedback':
+      case 'live':
+      case 'claim':
+      case 'gc':
+      case 'quarantine':
+      case 'probe':
+      case 'unknown':
+        return null; // nothing says what must be in them
+    }
+  };
+
+  const isNamed = (key: string, place: Place): boolean => {
+    if (place.kind === 'trajectories' || place.kind === 'rewards' || place.kind === 'blob')
+      return references.objects.has(key);
+    if (place.kind === 'checkpoint') return references.checkpoints.has(place.digest);
+    if (place.kind === 'dataset') return references.datasets.has(place.folder);
+    return place.kind !== 'state' && place.kind !== 'claim' && place.kind !== 'probe';
+  };
+
+  for (const entry of entries.values()) {
+    const place = placeOf(entry.key);
+    if (place.kind === 'quarantine') {
+      if (entry.key.endsWith('.bin')) inQuarantine += 1;
+    } else if (!isNamed(entry.key, place)) {
+      unnamed.objects += 1;
+      unnamed.bytes += entry.sizeBytes;
+    }
+    try {
+      const found =
+        (await check(entry, place)) ??
+        (isDeep ? await checkInside(store, entry.key, place, references) : null);
+      if (found !== null) await report(place.kind, entry.key, found);
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error; // else it was removed since it was listed
+    }
+    const tally = checked.get(place.kind) ?? { objects: 0, bytes: 0 };
+    checked.set(place.kind, {
+      objects: tally.objects + 1,
+      bytes: tally.bytes + entry.sizeBytes,
+    });
+    done += 1;
+    progress();
+  }
+
+  for (const { kind, key, expected, by } of mustExist(entries, references, await manifests())) {
+    if ((await store.head(key)) !== null) continue; // written since it was listed
+    findings.push({
+      ...{ kind, key, problem: 'missing', expected, got: 'no object' },
+      action: { kind: 'reported' },
+      help: `restore it from a copy; it is named by ${by}`,
+    });
+  }
+  return { checked, findings, unnamed, inQuarantine };
+
+  async function manifests(): Promise<Map<string, Readonly<Record<string, unknown>>>> {
+    const found = new Map<string, Readonly<Record<string, unknown>>>();
+    for (const key of entries.keys()) {
+      const place = placeOf(key);
+      if (!('isManifest' in place) || !place.isManifest) continue;
+      const manifest = await manifestOf(place);
+      if (manifest !== null) found.set(place.folder, manifest.files);
+    }
+    return found;
+  }
+}
+
+interface Required {
+  readonly kind: PlaceKind;
+  readonly key: string;
+  readonly expected: string;
+  readonly by: string;
+}
+
+/** Objects that something committed names, and that the listing lacks. */
+function* mustExist(
+  entries: ReadonlyMap<string, ObjectEntry>,
+  references: References,
+  directories: ReadonlyMap<string, Readonly<Record<string, unknown>>>,
+): Generator<Required> {
+  for (const [key, { ref, by }] of references.objects) {
+    if (ref.sizeBytes >= 0 && !entries.has(key))
+      yield { kind: placeOf(key).kind, key, expected: describeBytes(ref), by };
+  }
+  for (const digest of references.committed) {
+    const key = `${checkpointFolder(digest)}${MANIFEST_FILE}`;
+    const by = references.checkpoints.get(digest) ?? 'a record';
+    if (!entries.has(key)) yield { kind: 'checkpoint', key, expected: digest, by };
+  }
+  for (const folder of references.datasets) {
+    const key = `${folder}${MANIFEST_FILE}`;
+    if (!entries.has(key)) yield { kind: 'dataset', key, expected: folder, by: 'a run' };
+  }
+  for (const [folder, files] of directories) {
+    for (const file of Object.keys(files)) {
+      const key = `${folder}${file}`;
+      const by = `${folder}${MANIFEST_FILE}`;
+      if (!entries.has(key)) yield { kind: placeOf(key).kind, key, expected: 'the file', by };
+    }
+  }
+}
+
+async function checkHash(
+  store: ObjectStore,
+  key: string,
+  expected: { readonly sha256: string; readonly sizeBytes?: number },
+  onBytes: (count: number) => void,
+): Promise<Found | null> {
+  const got = await hashOf(store, key, onBytes);
+  if (got.sha256 === expected.sha256) return null;
+  return {
+    problem: 'damaged',
+    expected:
+      expected.sizeBytes === undefined || expected.sizeBytes < 0
+        ? `sha256 ${expected.sha256}`
+        : describeBytes({ sha256: expected.sha256, sizeBytes: expected.sizeBytes }),
+    got: describeBytes(got),
+    help: 'restore it from a copy, or run again what wrote it',
+    damage: { sha256: expected.sha256 },
+  };
+}
+
+type DirectoryPlace = Extract<Place, { kind: 'checkpoint' | 'dataset' }>;
+type ManifestOf = (place: DirectoryPlace) => Promise<Manifest | null>;
+
+/** The manifest of the directory that a file lies in; null where there is none that can be read. Keeps the last one: files come together. */
+function createManifestReader(
+  store: ObjectStore,
+  entries: ReadonlyMap<string, ObjectEntry>,
+): ManifestOf {
+  let last: { readonly folder: string; readonly manifest: Manifest | null } | null = null;
+  const read = async ({ kind, folder, digest }: DirectoryPlace): Promise<Manifest | null> => {
+    const key = `${folder}${MANIFEST_FILE}`;
+    if (!entries.has(key)) return null;
+    try {
+      return decodeManifest((await store.get(key)).bytes, kind, digest, key);
+    } catch (error) {
+      if (error instanceof IntegrityError || error instanceof NotFoundError) return null;
+      throw error;
+    }
+  };
+  return async (place) => {
+    if (last?.folder !== place.folder) {
+      last = { folder: place.folder, manifest: await read(place) };
+    }
+    return last.manifest;
+  };
+}
+
+async function checkDocument(
+  store: ObjectStore,
+  key: string,
+  parse: (bytes: Uint8Array) => unknown,
+): Promise<Found | null> {
+  const { bytes } = await store.get(key);
+  try {
+    parse(bytes);
+    return null;
+  } catch (error) {
+    if (!(error instanceof IntegrityError)) throw error;
+    return toFound(error);
+  }
+}
+
+function toFound(error: IntegrityError): Found {
+  const { damage } = error;
+  return {
+    problem: damage === undefined ? 'unreadable' : 'damaged',
+    expected: damage?.expected ?? 'what this version of Ratchet can read',
+    got: damage === undefined ? error.message : `sha256 ${damage.gotSha256}`,
+    help:
+      damage === undefined
+        ? 'read it with the version that wrote it; it was left where it is'
+        : 'restore it from a copy',
+    damage: damage === undefined ? null : { sha256: damage.sha256, gotSha256: damage.gotSha256 },
+  };
+}
+
+/** A pointer that can be read, whose champion is whole, and whose promotion is on record. */
+async function checkPointer(
+  store: ObjectStore,
+  entries: ReadonlyMap<string, ObjectEntry>,
+  policy: string,
+  key: string,
+): Promise<Found | null> {
+  const records = [...entries.keys()].filter((one) => one.startsWith(promotionsPrefix(policy)));
+  const help =
+    records.length === 0
+      ? 'the policy was never promoted: its first champion is the checkpoint that the run which created it names'
+      : `write it anew from its last promotion: ${records.slice(-3).reverse().join(', ')}`;
+  const found = await checkDocument(store, key, (raw) => decodeChecked(raw, Routing, key));
+  if (found !== null) return { ...found, help };
+
+  const { champion, candidate, promotionId, generation } = decodeChecked(
+    (await store.get(key)).bytes,
+    Routing,
+    key,
+  );
+  const dangling = (expected: string, got: string): Found => ({
+    ...{ problem: 'missing', expected, got, help, damage: null },
+  });
+  for (const [what, digest] of [
+    ['champion', champion],
+    ['candidate', candidate],
+  ] as const) {
+    if (digest === null) continue;
+    const lacking = await whatLacks(store, digest);
+    if (lacking !== null)
+      return dangling(`the ${what} ${digest}, generation ${generation}, whole`, lacking);
+  }
+  const isRecorded =
+    promotionId === null || records.some((record) => record.endsWith(`-${promotionId}.json`));
+  return isRecorded ? null : dangling(`the record of promotion ${promotionId}`, 'no object');
+}
+
+/** What keeps a checkpoint from being served; null if nothing does. */
+async function whatLacks(store: ObjectStore, digest: Digest): Promise<string | null> {
+  try {
+    await readCheckpoint(store, digest);
+    return null;
+  } catch (error) {
+    if (error instanceof NotFoundError || error instanceof IntegrityError) return error.message;
+    throw error;
+  }
+}
+
+/** What only someone who understands the bytes can see: lines that do not parse, messages that are named and not there, tensors that do not fit. */
+async function checkInside(
+  store: ObjectStore,
+  key: string,
+  place: Place,
+  references: References,
+): Promise<Found | null> {
+  const inside = await insideOf(store, key, place, references);
+  if (inside === null) return null;
+  try {
+    await inside();
+    return null;
+  } catch (error) {
+    if (!(error instanceof IntegrityError)) throw error;
+    const found = toFound(error);
+    // A live or late row that does not parse is damage of a segment that nobody's hash vouches for; elsewhere the bytes are as written.
+    return place.kind === 'live' || place.kind === 'feedback' ? found : { ...found, damage: null };
+  }
+}
+
+async function insideOf(
+  store: ObjectStore,
+  key: string,
+  place: Place,
+  references: References,
+): Promise<(() => Promise<unknown>) | null> {
+  switch (place.kind) {
+    case 'trajectories': {
+      const named = references.objects.get(key);
+      if (named === undefined || placeOf(named.by).kind !== 'trajectories') return null; // unnamed, or itself a batch's manifest
+      return () => checkSegment(store, key);
+    }
+    case 'live':
+      return () => checkSegment(store, key);
+    case 'rewards':
+      return references.objects.has(key) ? () => readJsonLines(store, key, RewardRecord) : null;
+    case 'feedback':
+      return () => readJsonLines(store, key, RewardRecord);
+    case 'record':
+      return () => readIterationRecord(store, key);
+    case 'evidence':
+      return () => readEvidence(store, key);
+    case 'evaluation':
+      return async () => parseJson((await store.get(key)).bytes, z.looseObject({}), key);
+    case 'checkpoint':
+      if (!place.isManifest) return null;
+      return async () => {
+        const { manifest, files } = await readCheckpoint(store, place.digest);
+        if (manifest.metadata['kind'] === 'choice') decodeCheckpoint(files);
+      };
+    default:
+      return null;
+  }
+}
+
+/** Every line of its schema, and every message and toolset that a decision names before the trajectory that names it. */
+async function checkSegment(store: ObjectStore, key: string): Promise<void> {
+  const known = new Set<string>();
+  for (const line of await readJsonLines(store, key, LiveLine)) {
+    if (line.type === 'unresolved') continue; // a live call without an answer names nothing
+    if (line.type !== 'trajectory') {
+      known.add(line.id);
+      continue;
+    }
+    for (const { context, toolset, output } of line.trajectory.decisions) {
+      const lacking = [...context, output, ...(toolset === null ? [] : [toolset])].find(
+        (id) => !known.has(id),
+      );
+      if (lacking === undefined) continue;
+      throw new IntegrityError('a segment lacks what one of its decisions names', {
+        context: { key, trajectory: line.trajectory.id, id: lacking },
+      });
+    }
+  }
+}
