@@ -1,4 +1,4 @@
-import { crc32 } from './crc32';
+import { crc32 } from 'node:zlib';
 
 /**
  * A record on disk. The header has a checksum of its own, so that a damaged length is told from a record that was cut off:
