@@ -72,7 +72,10 @@ export async function run(): Promise<Record<string, number>> {
     const many = await train(client, 'many', MANY, 'four-calls');
     const openAi = await train(client, 'openai', WITH_OPENAI, 'four-calls-openai');
     const { startedAt, rolledOutAt, scoredAt } = many;
-    const tenth = startedAt + (rolledOutAt - startedAt) / 10;
+    const tenth = (rolledOutAt - startedAt) / 10;
+    /** The most that a worker held while the n-th tenth of the rollouts ran. */
+    const rssMbOfTenth = (n: number): number =>
+      usage.maxRssMb(startedAt + (n - 1) * tenth, startedAt + n * tenth);
     const seconds = (rolledOutAt - startedAt) / 1_000;
     return {
       rolloutsPerSecond: MANY / seconds,
@@ -84,8 +87,9 @@ export async function run(): Promise<Record<string, number>> {
       [`eventsAt${MANY}`]: many.events,
       [`workflowTaskEventsAt${FEW}`]: few.workflowTaskEvents,
       [`workflowTaskEventsAt${MANY}`]: many.workflowTaskEvents,
-      rssMbFirstTenth: usage.maxRssMb(startedAt, tenth),
-      rssMbLastTenth: usage.maxRssMb(rolledOutAt - (tenth - startedAt), rolledOutAt),
+      rssMbFirstTenth: rssMbOfTenth(1),
+      rssMbThirdTenth: rssMbOfTenth(3),
+      rssMbLastTenth: rssMbOfTenth(10),
       rssMbScoring: usage.maxRssMb(rolledOutAt, scoredAt),
       scoredPerSecond: MANY / ((scoredAt - rolledOutAt) / 1_000),
       rolloutsPerSecondOpenAiSdk: WITH_OPENAI / ((openAi.rolledOutAt - openAi.startedAt) / 1_000),
