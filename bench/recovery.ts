@@ -35,7 +35,7 @@ const CONFIG: RunConfigInput = {
 /**
  * How long it takes from `kill -9` of everything (the Temporal server, the control, rollout and GPU workers, the gateway) until work goes on
  * again, counted from the moment at which the first of them is started anew: once in the middle of a rollout batch, until an agent is
- * answered; once in the middle of a training, until it has made a step.
+ * answered; once in the middle of a training, until it says that it has made a step.
  *
  * @returns `seconds`, the longer of the two.
  */
@@ -70,8 +70,9 @@ export async function run(): Promise<Record<string, number>> {
           Number(lastStartedTime?.seconds ?? 0) * 1_000 >= trainingFrom - 999,
       );
       if (!startedAgain || stage === null) return false;
+      // It begins by saying where its predecessor was, and goes on from the last state, which is before that.
       resumedAt ??= stage.done;
-      return stage.done > resumedAt;
+      return stage.done !== resumedAt;
     });
     const trainingSeconds = (Date.now() - trainingFrom) / 1_000;
     await handle.terminate('measured');
