@@ -10,7 +10,8 @@ import type { PlainAnswer, PlainOrder } from './support/plain-iterations';
 import { type StageInterval, type StageTimes, stageTimes } from './support/stage-times';
 
 const ITERATIONS = 2;
-const ROUNDS = 5;
+/** Even: what comes second is slower (the first one's writes reach the disk then), and each way has to be it as often. */
+const ROUNDS = 4;
 /** Seldom: each look is answered by the worker that is being measured. */
 const POLL_MS = 2_000;
 
@@ -36,7 +37,7 @@ interface Round {
  * What durability costs: the same iterations as a Temporal workflow (a server with its database file, one worker process, as `npm start`
  * runs them) and as plain calls in one process. Rounds alternate; the first pair warms up and is not counted.
  *
- * @returns `overhead`, the share of the workflow's wall time that the plain process does not need (median over the rounds), and by stage
+ * @returns `overhead`, the share of the workflow's wall time that the plain process does not need (mean over the rounds), and by stage
  *   what it adds up from; `between` is scheduling: the time in which nothing was under way. Both ways must end in the same checkpoint.
  */
 export async function run(): Promise<Record<string, unknown>> {
@@ -79,7 +80,7 @@ export async function run(): Promise<Record<string, unknown>> {
       );
     }
     const share = (of: (times: StageTimes) => number): number =>
-      median(
+      mean(
         pairs.map(
           ({ temporal, plain: bare }) => (of(temporal) - of(bare)) / Math.max(temporal.totalMs, 1),
         ),
@@ -153,9 +154,8 @@ async function callPlain(child: ChildProcess, runKey: string): Promise<Round> {
   return { checkpoint, times: stageTimes(intervals) };
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
