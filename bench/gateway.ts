@@ -5,8 +5,8 @@ import { createGateway } from '../src/gateway/app';
 import type { Recorder } from '../src/gateway/recorder';
 import { serveGateway } from '../src/gateway/serve';
 import { mintSessionToken } from '../src/gateway/session-token';
-import type { PolicyServer } from '../src/policies/policy-server';
 import type { Digest } from '../src/schemas/ids';
+import { instantPolicies, manyTools } from './support/instant-policies';
 
 /** Connections that ask at the same time, as a rollout batch's agents do. */
 const CONNECTIONS = 16;
@@ -16,34 +16,7 @@ const TOOLS = 151;
 const CHECKPOINT: Digest = `sha256:${'c'.repeat(64)}`;
 const SIGNING_KEY = new Uint8Array(32).fill(7);
 
-const tools = Array.from({ length: TOOLS }, (_, i) => ({
-  type: 'function',
-  function: {
-    name: `tool_${i}`,
-    description: `Handles requests of kind ${i}`,
-    parameters: { type: 'object', properties: { input: { type: 'string' } } },
-  },
-}));
-
-/** Answers at once: what is left is the price of the gateway itself. */
-const instantPolicies: PolicyServer = {
-  serve: async (checkpoint) => ({
-    checkpoint,
-    answer: async () => ({
-      message: {
-        role: 'assistant',
-        content: null,
-        tool_calls: [
-          { id: 'call_0', type: 'function', function: { name: 'tool_0', arguments: '{}' } },
-        ],
-      },
-      finishReason: 'tool_calls',
-      sampled: { kind: 'arm', arm: 'tool_0', propensity: 0.5, available: TOOLS },
-      usage: { promptTokens: 10, completionTokens: 1 },
-    }),
-  }),
-  close: async () => undefined,
-};
+const tools = manyTools(TOOLS);
 
 /**
  * What a call costs through HTTP, with 151 tools in each body and a policy that answers at once. Client and server share one thread, so
@@ -54,7 +27,7 @@ export async function run(): Promise<Record<string, number>> {
   const session = 'bench/0';
   batch.open(session);
   const gateway = createGateway({
-    policies: instantPolicies,
+    policies: instantPolicies(TOOLS),
     routing: { resolve: async () => null, named: async () => [], policies: async () => [] },
     recorder: batch satisfies Recorder,
     signingKey: SIGNING_KEY,

@@ -12,8 +12,8 @@ import { createSpoolDrain } from '../src/gateway/drain-spool';
 import type { Recorder } from '../src/gateway/recorder';
 import { serveGateway } from '../src/gateway/serve';
 import { createSpoolRecorder } from '../src/gateway/spool-recorder';
-import type { PolicyServer } from '../src/policies/policy-server';
 import type { Digest } from '../src/schemas/ids';
+import { instantPolicies, manyTools } from './support/instant-policies';
 
 const CONNECTIONS = 64;
 const WARM_UP_CALLS = 1_000;
@@ -23,34 +23,7 @@ const CALLS = 2_000;
 const TOOLS = 20;
 const CHECKPOINT: Digest = `sha256:${'c'.repeat(64)}`;
 
-const tools = Array.from({ length: TOOLS }, (_, i) => ({
-  type: 'function',
-  function: {
-    name: `tool_${i}`,
-    description: `Handles requests of kind ${i}`,
-    parameters: { type: 'object', properties: { input: { type: 'string' } } },
-  },
-}));
-
-/** Answers at once: what is left is the price of the gateway, and of durability in it. */
-const instantPolicies: PolicyServer = {
-  serve: async (checkpoint) => ({
-    checkpoint,
-    answer: async () => ({
-      message: {
-        role: 'assistant',
-        content: null,
-        tool_calls: [
-          { id: 'call_0', type: 'function', function: { name: 'tool_0', arguments: '{}' } },
-        ],
-      },
-      finishReason: 'tool_calls',
-      sampled: { kind: 'arm', arm: 'tool_0', propensity: 0.5, available: TOOLS },
-      usage: { promptTokens: 10, completionTokens: 1 },
-    }),
-  }),
-  close: async () => undefined,
-};
+const tools = manyTools(TOOLS);
 
 /** Durability off: the call is answered as soon as the policy has. */
 const forgetful: Recorder = {
@@ -137,7 +110,7 @@ async function serve(recorder: Recorder): Promise<Side> {
   };
   const { key } = await createApiKey(apiKeys, { role: 'agent', agent: 'bench' });
   const gateway = createGateway({
-    policies: instantPolicies,
+    policies: instantPolicies(TOOLS),
     routing: {
       resolve: async () => CHECKPOINT,
       named: async () => [CHECKPOINT],
