@@ -1,15 +1,11 @@
 import { IntegrityError, NotFoundError } from '../errors';
-import { decodeCheckpoint } from '../policies/choice/checkpoint';
 import type { Digest } from '../schemas/ids';
-import { RewardRecord } from '../schemas/reward';
 import { DroppedRecord, RunRecord } from '../schemas/run-records';
-import { LiveLine } from '../schemas/live-line';
 import { z } from 'zod';
 import { decodeChecked } from '../storage/checked-json';
 import { readCheckpoint } from '../storage/checkpoints';
 import { hexOf } from '../storage/digest';
 import { hashOf } from '../storage/hashing';
-import { parseJson, readJsonLines } from '../storage/json-objects';
 import { checkpointFolder, promotionsPrefix } from '../storage/keys';
 import { placeOf, type Place, type PlaceKind } from '../storage/layout';
 import { decodeManifest, MANIFEST_FILE, type Manifest } from '../storage/manifest';
@@ -17,7 +13,8 @@ import { describeBytes } from '../storage/object-ref';
 import type { ObjectEntry, ObjectStore } from '../storage/object-store';
 import { quarantine, type QuarantineOutcome } from '../storage/quarantine';
 import { Routing } from '../storage/routing';
-import { hashInKey, readEvidence, readIterationRecord } from '../storage/run-records';
+import { hashInKey } from '../storage/run-records';
+import { insideOf } from './inside-of';
 import { readReferences, type References } from './references';
 
 export interface VerifyOptions {
@@ -385,61 +382,5 @@ async function checkInside(
     const found = toFound(error);
     // A live or late row that does not parse is damage of a segment that nobody's hash vouches for; elsewhere the bytes are as written.
     return place.kind === 'live' || place.kind === 'feedback' ? found : { ...found, damage: null };
-  }
-}
-
-async function insideOf(
-  store: ObjectStore,
-  key: string,
-  place: Place,
-  references: References,
-): Promise<(() => Promise<unknown>) | null> {
-  switch (place.kind) {
-    case 'trajectories': {
-      const named = references.objects.get(key);
-      if (named === undefined || placeOf(named.by).kind !== 'trajectories') return null; // unnamed, or itself a batch's manifest
-      return () => checkSegment(store, key);
-    }
-    case 'live':
-      return () => checkSegment(store, key);
-    case 'rewards':
-      return references.objects.has(key) ? () => readJsonLines(store, key, RewardRecord) : null;
-    case 'feedback':
-      return () => readJsonLines(store, key, RewardRecord);
-    case 'record':
-      return () => readIterationRecord(store, key);
-    case 'evidence':
-      return () => readEvidence(store, key);
-    case 'evaluation':
-      return async () => parseJson((await store.get(key)).bytes, z.looseObject({}), key);
-    case 'checkpoint':
-      if (!place.isManifest) return null;
-      return async () => {
-        const { manifest, files } = await readCheckpoint(store, place.digest);
-        if (manifest.metadata['kind'] === 'choice') decodeCheckpoint(files);
-      };
-    default:
-      return null;
-  }
-}
-
-/** Every line of its schema, and every message and toolset that a decision names before the trajectory that names it. */
-async function checkSegment(store: ObjectStore, key: string): Promise<void> {
-  const known = new Set<string>();
-  for (const line of await readJsonLines(store, key, LiveLine)) {
-    if (line.type === 'unresolved') continue; // a live call without an answer names nothing
-    if (line.type !== 'trajectory') {
-      known.add(line.id);
-      continue;
-    }
-    for (const { context, toolset, output } of line.trajectory.decisions) {
-      const lacking = [...context, output, ...(toolset === null ? [] : [toolset])].find(
-        (id) => !known.has(id),
-      );
-      if (lacking === undefined) continue;
-      throw new IntegrityError('a segment lacks what one of its decisions names', {
-        context: { key, trajectory: line.trajectory.id, id: lacking },
-      });
-    }
   }
 }
