@@ -20,7 +20,9 @@ const CONFIG = {
   report: false,
   approval: { approvers: ['ops-lead'], deadline: '10m' },
 };
-const ENV = { SMALL_DESK_AGENT_DELAY_MS: '10', RATCHET_STATE_EVERY: '200' };
+const ENV = { RATCHET_STATE_EVERY: '200' };
+/** Of the worker that is to be killed inside of a batch: progress is told every 2 s, so a batch with a middle that is seen takes many of them. */
+const SLOW_AGENT = { SMALL_DESK_AGENT_DELAY_MS: '150' };
 
 let client: Client;
 beforeAll(async () => {
@@ -35,13 +37,14 @@ interface Installation {
   close(): Promise<void>;
 }
 
-async function install(): Promise<Installation> {
+/** @param firstLife what only the first worker gets of its environment. */
+async function install(firstLife: Record<string, string> = {}): Promise<Installation> {
   const temporary = await temporaryHome();
   const taskQueue = `crash-${randomUUID()}`;
-  const start = (): Promise<WorkerProcess> =>
-    startWorkerProcess({ home: temporary.home, taskQueue, env: ENV });
+  const start = (more = {}): Promise<WorkerProcess> =>
+    startWorkerProcess({ home: temporary.home, taskQueue, env: { ...ENV, ...more } });
   const installation: Installation = {
-    worker: await start(),
+    worker: await start(firstLife),
     handle: await client.workflow.start('trainingRun', {
       taskQueue,
       workflowId: taskQueue,
@@ -105,7 +108,7 @@ test('a worker killed in the middle of a rollout batch and one in the middle of 
     await unbroken.close();
   }
 
-  const broken = await install();
+  const broken = await install(SLOW_AGENT);
   try {
     await untilInside(broken.handle, 'rolling-out', 0);
     await broken.restart();
