@@ -71,7 +71,7 @@ export async function compose(
 
   const cutOff = unreachableFor(env.rolloutGateway, project.agents);
   if (env.roles.includes('rollout') && cutOff.length > 0) {
-    console.warn(
+    warn(
       `the agents ${cutOff.join(', ')} are services elsewhere, and the gateways that their rollouts call listen on ${env.rolloutGateway.host}, for this machine only: set RATCHET_ROLLOUT_HOST and RATCHET_ROLLOUT_URL`,
     );
   }
