@@ -46,6 +46,9 @@ const Variables = z.object({
     .min(1)
     .default('.ratchet')
     .describe('Folder of databases, logs, keys and the local store.'),
+  RATCHET_CACHE: optional(z.string()).describe(
+    'Folder of the servers that were downloaded or built; $XDG_CACHE_HOME, else ~/.cache, when unset.',
+  ), // read by workers/servers/server-cache.ts
   RATCHET_STORE: z
     .string()
     .regex(STORE, 'expected file:<folder> or s3://<bucket>[/<prefix>]')
@@ -83,11 +86,11 @@ const Variables = z.object({
     .default('control,rollout,gpu')
     .transform(list)
     .pipe(z.array(Role).min(1))
-    .describe('What this worker process does.'),
+    .describe('What this worker process does; `--roles` goes before it.'),
   RATCHET_THREADS: whole
     .pipe(z.number().min(1).max(256))
     .default(2)
-    .describe('Threads of model compute.'),
+    .describe('Threads of a training.'),
   RATCHET_STATE_EVERY: whole
     .pipe(z.number().min(1))
     .default(500)
@@ -105,11 +108,11 @@ const Variables = z.object({
     .transform(Number)
     .pipe(z.number().min(1))
     .default(2 ** 30)
-    .describe('When so much is in it, live calls are answered without being recorded.'),
+    .describe('When so many bytes are in it, live calls are answered without being recorded.'),
   RATCHET_SPOOL_SECONDS: whole
     .pipe(z.number().min(1))
     .default(30)
-    .describe('How long a live call may be in it while the store is up.'),
+    .describe('How many seconds a live call may be in it while the store is up.'),
   RATCHET_GATEWAY_HOST: z.string().default('127.0.0.1').describe('Address the gateway listens on.'),
   RATCHET_GATEWAY_PORT: whole
     .pipe(z.number().max(65_535))
@@ -129,7 +132,7 @@ const Variables = z.object({
   RATCHET_LOG: z
     .enum(['text', 'json'])
     .default('text')
-    .describe('Form of a worker’s log, on stderr.'),
+    .describe('Form of the log, on stderr: text, json.'),
   RATCHET_LOG_LEVEL: z
     .enum(LOG_LEVELS)
     .default('info')
