@@ -1,5 +1,5 @@
-// Tests are grouped by what they need. `unit`, `contract`, `gradcheck` and `activities` need nothing but Node;
-// `workflows`, `replay`, `crash` and `e2e` need the provisioned Temporal server, `minio` a MinIO.
+// Tests are grouped by what they need. `unit`, `contract`, `gradcheck`, `activities` and `replay` need nothing but Node;
+// `workflows`, `crash` and `e2e` need the provisioned Temporal server, `minio` a MinIO.
 const swc = [
   '@swc/jest',
   {
