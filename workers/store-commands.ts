@@ -24,10 +24,9 @@ async function openExisting(env: Environment): Promise<ObjectStore> {
   const { openStore } = await import('./open-store.js');
   if (env.store.kind === 'file') {
     const { root } = env.store;
-    const found = await stat(root).catch(() => null);
-    if (found === null || !found.isDirectory()) {
+    if ((await stat(root).catch(() => null)) === null) {
       throw new InvalidInputError(
-        `there is no store: expected a folder, got ${found === null ? 'nothing that can be seen' : 'a file'}; name it in RATCHET_STORE or RATCHET_HOME`,
+        'there is no store: expected a folder, got nothing that can be seen; name it in RATCHET_STORE or RATCHET_HOME',
         { context: { root } },
       );
     }
