@@ -32,6 +32,14 @@ function integer(text: string): number {
   return value;
 }
 
+function roleList(text: string): Role[] {
+  return text.split(',').map((role) => {
+    const parsed = Role.safeParse(role.trim());
+    if (parsed.success) return parsed.data;
+    throw new InvalidArgumentError(`expected ${Role.options.join(', ')}, joined by commas`);
+  });
+}
+
 program
   .command('demo')
   .description(
@@ -54,14 +62,11 @@ program
 program
   .command('worker')
   .description('Run a worker process: workflows, rollouts, training (RATCHET_ROLES, or --roles).')
-  .option('--roles <roles>', 'control,rollout,gpu')
-  .action(async (options: { roles?: string }) => {
+  .option('--roles <roles>', 'control,rollout,gpu', roleList)
+  .action(async (options: { roles?: Role[] }) => {
     const { runWorker } = await import('./worker.js');
     endWithStdin();
-    const roles =
-      options.roles === undefined
-        ? env().roles
-        : options.roles.split(',').map((role) => Role.parse(role.trim()));
+    const roles = options.roles ?? env().roles;
     await runWorker({ ...env(), roles }, (line) => print(`${READY}${line}`));
     process.exit(0); // all work is handed over; what an agent of ours may have left in the event loop must not keep us
   });
@@ -214,6 +219,14 @@ keys
 
 program.addCommand(storeCommands(env));
 program.addCommand(runsCommands(env));
+
+/** What a shell answers for a process whose reader is gone. */
+const READER_GONE = 141;
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(READER_GONE); // `| head`: it has what it wanted
+  process.stderr.write(`ratchet: standard output cannot be written: ${describeError(error)}\n`);
+  process.exit(1);
+});
 
 program.parseAsync(process.argv).catch((error: unknown) => {
   process.stderr.write(`ratchet: ${describeError(error)}\n`);

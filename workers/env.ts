@@ -113,7 +113,12 @@ const Variables = z.object({
     .pipe(z.number().min(1))
     .default(30)
     .describe('How many seconds a live call may be in it while the store is up.'),
-  RATCHET_GATEWAY_HOST: z.string().default('127.0.0.1').describe('Address the gateway listens on.'),
+  // Without `min` an empty one would mean every address of the machine.
+  RATCHET_GATEWAY_HOST: z
+    .string()
+    .min(1)
+    .default('127.0.0.1')
+    .describe('Address the gateway listens on.'),
   RATCHET_GATEWAY_PORT: whole
     .pipe(z.number().max(65_535))
     .default(8787)
@@ -127,7 +132,13 @@ const Variables = z.object({
   ),
   RATCHET_BUILD_ID: optional(BuildId).describe('Worker versioning: the version of this code.'),
   RATCHET_METRICS: optional(
-    z.string().regex(/^[^\s:]+:\d{1,5}$|^\[[0-9a-f:]+\]:\d{1,5}$/, 'expected <address>:<port>'),
+    z
+      .string()
+      .regex(/^[^\s:]+:\d{1,5}$|^\[[0-9a-f:]+\]:\d{1,5}$/, 'expected <address>:<port>')
+      .refine(
+        (address) => Number(/\d+$/.exec(address)?.[0]) <= 65_535,
+        'expected a port up to 65535',
+      ),
   ).describe('Where a worker serves Prometheus metrics, e.g. 127.0.0.1:9464. Off when unset.'),
   RATCHET_LOG: z
     .enum(['text', 'json'])

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createLocalKeyFile } from '../src/adapters/local-key-file/local-key-file';
+import { hasCode } from '../src/adapters/local-store/fs-errors';
 import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
 import { createLocalSpool } from '../src/adapters/spool/local-spool';
-import { IntegrityError } from '../src/errors';
+import { IntegrityError, InvalidInputError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/api-keys';
 import { createGateway } from '../src/gateway/app';
 import { createSpoolDrain, type DrainLog } from '../src/gateway/drain-spool';
@@ -47,7 +49,28 @@ async function signingKey(env: Environment): Promise<Uint8Array> {
   );
 }
 
+/**
+ * What is set up wrongly. A full disk is not, nor one that was made read-only because it fails: calls are answered without being recorded
+ * until somebody has mended it.
+ */
+const UNUSABLE = ['EEXIST', 'ENOTDIR', 'EACCES', 'EPERM'];
+
+/** @throws {InvalidInputError} if no live call could ever be recorded there: said at the start, and not by the calls that are lost. */
+async function assertSpoolFolder(root: string): Promise<void> {
+  try {
+    await mkdir(root, { recursive: true, mode: 0o700 });
+    await access(root, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    if (!hasCode(cause, ...UNUSABLE)) return; // may pass; the drain says it until it does
+    throw new InvalidInputError(
+      'the spool cannot be used: expected a folder that this user may write to; name one in RATCHET_SPOOL',
+      { context: { root }, cause },
+    );
+  }
+}
+
 async function openSpool({ spool }: Environment): Promise<Spool> {
+  await assertSpoolFolder(spool.root);
   const identity = (await processIdentity(process.pid)) ?? '';
   return createLocalSpool({
     root: spool.root,

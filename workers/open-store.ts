@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLocalObjectStore } from '../src/adapters/local-store';
 import { createS3ObjectStore } from '../src/adapters/s3-store';
-import { describeError, TransientError } from '../src/errors';
+import { describeError, InvalidInputError, TransientError } from '../src/errors';
 import type { ObjectStore } from '../src/storage/object-store';
 import { probeStore } from '../src/storage/probe-store';
 import type { Environment } from './env';
@@ -22,7 +23,7 @@ const PAUSE_MS = 500;
 
 /**
  * The store of `env`. A bucket is tried first: whether it is there, whether we may use it, and whether its server keeps conditional
- * writes. Local files are not: what they need of the file system fails at the first put and says so.
+ * writes. Local files are not: what else they need of the file system fails at the first put and says so.
  *
  * @throws {InvalidInputError} if it cannot be used, with the reason and the way out.
  * @throws {TransientError} if it cannot be reached.
@@ -31,7 +32,10 @@ export async function openStore(
   { store: location }: Environment,
   { patienceMs = PATIENCE_MS, log = console.warn }: OpenStoreOptions = {},
 ): Promise<ObjectStore> {
-  if (location.kind === 'file') return createLocalObjectStore({ root: location.root });
+  if (location.kind === 'file') {
+    await assertNoFile(location.root);
+    return createLocalObjectStore({ root: location.root });
+  }
   const store = createS3ObjectStore(location);
   const giveUpAt = Date.now() + patienceMs;
   for (let failures = 0; ; failures++) {
@@ -44,4 +48,14 @@ export async function openStore(
       await sleep(PAUSE_MS);
     }
   }
+}
+
+/** To a reader a file is a store without objects: it would seem to work until the first put. */
+async function assertNoFile(root: string): Promise<void> {
+  const found = await stat(root).catch(() => null);
+  if (found === null || found.isDirectory()) return;
+  throw new InvalidInputError(
+    'the object store cannot be used: expected a folder, got a file; name another place in RATCHET_STORE or RATCHET_HOME',
+    { context: { root } },
+  );
 }

@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
-import { finished } from 'node:stream/promises';
+import { rename, rm, stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
 import { Command, InvalidArgumentError } from 'commander';
+import { InvalidInputError, RatchetError } from '../src/errors';
 import { rate } from '../src/loop/markdown';
 import type { ExportedLine } from '../src/runs/export-trajectories';
 import type { RunSummary, StoredIteration, StoredRun } from '../src/runs/run-catalog';
@@ -169,22 +169,40 @@ async function writeLines(
   rows: AsyncIterable<ExportedLine>,
   path: string | undefined,
 ): Promise<number> {
-  const partial = path === undefined ? null : `${path}.partial`;
-  const out = partial === null ? process.stdout : createWriteStream(partial);
   let written = 0;
-  try {
+  async function* lines(): AsyncGenerator<string> {
     for await (const row of rows) {
-      if (!out.write(`${JSON.stringify(row)}\n`)) await once(out, 'drain');
+      yield `${JSON.stringify(row)}\n`;
       if (row.type === 'trajectory') written += 1;
     }
-    if (partial !== null && path !== undefined) {
-      out.end();
-      await finished(out);
-      await rename(partial, path);
-    }
+  }
+  if (path === undefined) {
+    await pipeline(lines, process.stdout, { end: false });
+    return written;
+  }
+  await assertFilePlace(path);
+  const partial = `${path}.${process.pid}.partial`; // two exports to one file are one of the two
+  try {
+    await pipeline(lines, createWriteStream(partial));
+    await rename(partial, path);
     return written;
   } catch (error) {
-    if (partial !== null) await rm(partial, { force: true });
-    throw error;
+    await rm(partial, { force: true }).catch(() => undefined); // the failure before it is the one that counts
+    if (error instanceof RatchetError) throw error;
+    throw new InvalidInputError(
+      'the export could not be written: expected a place with room, in a folder that is there and may be written to',
+      { context: { out: path }, cause: error },
+    );
   }
+}
+
+/** The complete file takes the place's name: a device or a folder of that name must not lose it. */
+async function assertFilePlace(path: string): Promise<void> {
+  const found = await stat(path).catch(() => null);
+  if (path !== '' && (found === null || found.isFile())) return;
+  const got = path === '' ? 'an empty name' : found?.isDirectory() ? 'a folder' : 'no plain file';
+  throw new InvalidInputError(
+    `--out: expected the name of a file, got ${got}; without --out the lines go to standard output`,
+    { context: { out: path } },
+  );
 }

@@ -1,8 +1,11 @@
+import { stat } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
+import { InvalidInputError } from '../src/errors';
 import type { CollectReport, Tally } from '../src/integrity/collect-garbage';
 import type { Finding, VerifyReport } from '../src/integrity/verify-store';
 import type { OpenWorkflows } from '../src/ports/open-workflows';
 import { Duration, durationMs } from '../src/schemas/duration';
+import type { ObjectStore } from '../src/storage/object-store';
 import type { Environment } from './env';
 import { bytesText, textTable } from './text-table';
 
@@ -10,6 +13,25 @@ interface Console {
   readonly print: (line: string) => void;
   /** One line that replaces the one before, on a terminal; now and then a line of its own elsewhere. */
   readonly progress: (line: string) => void;
+}
+
+/**
+ * The store, which must be there: a name that was mistyped must not read as a store that is whole.
+ *
+ * @throws {InvalidInputError} where it is a folder that is not there.
+ */
+async function openExisting(env: Environment): Promise<ObjectStore> {
+  const { openStore } = await import('./open-store.js');
+  if (env.store.kind === 'file') {
+    const { root } = env.store;
+    if ((await stat(root).catch(() => null)) === null) {
+      throw new InvalidInputError(
+        'there is no store: expected a folder, got nothing that can be seen; name it in RATCHET_STORE or RATCHET_HOME',
+        { context: { root } },
+      );
+    }
+  }
+  return openStore(env);
 }
 
 /** `ratchet store verify | gc`. Both work on a store that is in use. */
@@ -31,10 +53,9 @@ export function storeCommands(env: () => Environment): Command {
         dryRun?: boolean;
         json?: boolean;
       }) => {
-        const { openStore } = await import('./open-store.js');
         const { verifyStore } = await import('../src/integrity/verify-store.js');
         const { print, progress } = terminal();
-        const report = await verifyStore(await openStore(env()), {
+        const report = await verifyStore(await openExisting(env()), {
           isDeep: options.deep === true,
           doesQuarantine: options.quarantine && options.dryRun !== true,
           onProgress: ({ done, of, bytes }) =>
@@ -67,7 +88,6 @@ export function storeCommands(env: () => Environment): Command {
         assumeNoOpenRuns?: boolean;
         json?: boolean;
       }) => {
-        const { openStore } = await import('./open-store.js');
         const { collectGarbage } = await import('../src/integrity/collect-garbage.js');
         const { print, progress } = terminal();
         const olderThanMs = durationMs(options.olderThan);
@@ -79,7 +99,7 @@ export function storeCommands(env: () => Environment): Command {
         }
         const temporal = isAlone ? NO_WORKFLOWS : await askTemporal(env());
         try {
-          const report = await collectGarbage(await openStore(env()), {
+          const report = await collectGarbage(await openExisting(env()), {
             workflows: temporal.workflows,
             olderThanMs,
             runsOlderThanMs:
@@ -122,6 +142,8 @@ function age(text: string): string {
 }
 
 export function renderVerify({ checked, findings, unnamed, inQuarantine }: VerifyReport): string {
+  if (checked.size === 0 && findings.length === 0)
+    return 'The store is empty: nothing was checked. Is it the one that RATCHET_STORE or RATCHET_HOME was to name?';
   const rows = [...checked]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([kind, { objects, bytes }]) => {

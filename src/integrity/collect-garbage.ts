@@ -30,7 +30,7 @@ export interface CollectOptions {
 }
 
 export interface CollectProgress {
-  readonly doing: 'listing' | 'reading' | 'removing';
+  readonly doing: 'waiting for a collection that seems dead' | 'listing' | 'reading' | 'removing';
   readonly done: number;
 }
 
@@ -77,17 +77,18 @@ export async function collectGarbage(
   store: ObjectStore,
   options: CollectOptions,
 ): Promise<CollectReport> {
-  const { isDryRun, now = Date.now, deadAfterMs } = options;
+  const { isDryRun, now = Date.now, deadAfterMs, onProgress } = options;
   if (isDryRun) return collect(store, options, null);
   const state = await becomeCollector(store, {
     now,
+    onWaiting: () => onProgress?.({ doing: 'waiting for a collection that seems dead', done: 0 }),
     ...(deadAfterMs === undefined ? {} : { deadAfterMs }),
   });
   let report: CollectReport;
   try {
     report = await collect(store, options, state);
   } catch (error) {
-    state.abandon(); // a delete without an answer may land late: writers give it the time that they give the dead
+    await state.abandon(); // a delete without an answer may land late: writers give it the time that they give the dead
     throw error;
   }
   await state.release();

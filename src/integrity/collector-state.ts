@@ -14,13 +14,15 @@ export interface CollectorState {
   /** @throws {ConflictError} if writers may take us for dead: nothing may be removed any more. */
   assertAlive(): void;
   release(): Promise<void>;
-  /** Leaves the state as it is: to everyone else this process has died. */
-  abandon(): void;
+  /** After a failure. Where something may have been removed it leaves the state as it is: to everyone else this process has died. */
+  abandon(): Promise<void>;
 }
 
 export interface CollectorOptions {
   readonly now?: () => number;
   readonly deadAfterMs?: number;
+  /** Called now and then while it waits to see whether another collection is dead. */
+  readonly onWaiting?: () => void;
 }
 
 /**
@@ -28,7 +30,7 @@ export interface CollectorOptions {
  */
 export async function becomeCollector(
   store: ObjectStore,
-  { now = Date.now, deadAfterMs = DEAD_AFTER_MS }: CollectorOptions = {},
+  { now = Date.now, deadAfterMs = DEAD_AFTER_MS, onWaiting }: CollectorOptions = {},
 ): Promise<CollectorState> {
   const key = gcStateKey();
   let state: GcState = {
@@ -37,7 +39,8 @@ export async function becomeCollector(
     startedAt: new Date(now()).toISOString(),
   };
   const encode = (): Uint8Array => new TextEncoder().encode(canonicalJson(state));
-  let etag = await take(store, encode(), deadAfterMs);
+  let etag = await take(store, encode(), deadAfterMs, onWaiting);
+  let mayHaveRemoved = false;
   let lastBeat = performance.now();
   let lost: ConflictError | null = null;
 
@@ -73,37 +76,49 @@ export async function becomeCollector(
   }, deadAfterMs / 12);
   timer.unref();
 
+  const release = async (): Promise<void> => {
+    clearInterval(timer);
+    await writing.catch(() => undefined); // whatever became of it, we are done
+    if (lost === null) await store.delete(key);
+  };
   return {
     enter: (phase) => write({ phase }),
     assertAlive() {
+      mayHaveRemoved = true;
       if (lost !== null) throw lost;
       if (performance.now() - lastBeat > deadAfterMs / 3) throw isLost();
     },
-    abandon: () => clearInterval(timer),
-    async release() {
+    async abandon() {
       clearInterval(timer);
-      await writing.catch(() => undefined); // whatever became of it, we are done
-      if (lost === null) await store.delete(key);
+      // The failure that made us give up is the one that counts: a state that stays is waited for.
+      if (!mayHaveRemoved) await release().catch(() => undefined);
     },
+    release,
   };
 }
 
-async function take(store: ObjectStore, bytes: Uint8Array, deadAfterMs: number): Promise<Etag> {
+async function take(
+  store: ObjectStore,
+  bytes: Uint8Array,
+  deadAfterMs: number,
+  onWaiting?: () => void,
+): Promise<Etag> {
   const key = gcStateKey();
   const first = await store.put(key, bytes, { ifAbsent: true });
   if (first.committed) return first.etag;
   const found = await readGcState(store);
-  if (found === null) return take(store, bytes, deadAfterMs); // it has just ended
+  if (found === null) return take(store, bytes, deadAfterMs, onWaiting); // it has just ended
   const until = performance.now() + deadAfterMs;
   while (performance.now() < until) {
     const head = await store.head(key);
-    if (head === null) return take(store, bytes, deadAfterMs);
+    if (head === null) return take(store, bytes, deadAfterMs, onWaiting);
     if (head.etag !== found.etag) {
       throw new ConflictError(
         `another garbage collection is running: expected none, got one of ${found.state.by}, since ${found.state.startedAt}; wait for it`,
         { context: { key } },
       );
     }
+    onWaiting?.();
     await delay(Math.min(1_000, deadAfterMs / 10));
   }
   const second = await store.put(key, bytes, { ifMatch: found.etag });

@@ -30,13 +30,18 @@ export async function readMarks(store: ObjectStore, nowMs: number): Promise<Garb
   const known = new Map<string, number>();
   const id = ({ key, etag }: ObjectVersion): string => `${key}\n${etag}`;
   for await (const { key } of store.list(gcMarksPrefix())) {
-    for (const mark of await readJsonLines(store, key, Mark)) {
+    for (const mark of await readMarkFile(store, key)) {
       // A time to come was written by a clock that went wrong: nothing is garbage for longer than from now on.
       const since = Math.min(Date.parse(mark.since), nowMs);
       known.set(id(mark), Math.min(known.get(id(mark)) ?? since, since));
     }
   }
   return { since: (version) => known.get(id(version)) ?? null };
+}
+
+/** @throws {IntegrityError} if it is damaged. */
+export function readMarkFile(store: ObjectStore, key: string): Promise<readonly Mark[]> {
+  return readJsonLines(store, key, Mark);
 }
 
 /** Replaces all marks. After a crash: the old ones, or both; the earliest time counts. */

@@ -278,6 +278,7 @@ export async function readReferences(
           nameCheckpoint(`sha256:${sha256}`, key, false);
           held.push(blobKey(sha256));
         }
+        held.push(...(names?.keys ?? []));
         break;
       }
       default:
@@ -360,12 +361,17 @@ async function readLineage(
 }
 
 /**
- * What a damaged document that lies in quarantine seems to name: every hash and every run that can still be read in it. A name that was
+ * What a damaged document that lies in quarantine seems to name: every key, hash and run that can still be read in it. A name that was
  * itself what got damaged is lost; all others keep what they name until a person has looked.
  */
-function namesIn(bytes: Uint8Array): { hashes: readonly string[]; runs: readonly string[] } {
+function namesIn(bytes: Uint8Array): {
+  hashes: readonly string[];
+  runs: readonly string[];
+  keys: readonly string[];
+} {
   const text = Buffer.from(bytes).toString('latin1');
   return {
+    keys: text.match(/v1\/[A-Za-z0-9._=/-]+/g) ?? [],
     hashes: text.match(/[0-9a-f]{64}/g) ?? [],
     runs: Array.from(text.matchAll(/v1\/runs\/([A-Za-z0-9._=-]+)\//g), (match) => match[1] ?? ''),
   };
@@ -396,4 +402,5 @@ export const NAMING_PREFIXES = [
 const NAMING: ReadonlySet<PlaceKind> = new Set([
   ...(['routing', 'promotion', 'evaluation', 'evidence', 'run', 'dropped', 'record'] as const),
   'trajectories', // a batch's manifest
+  'claim',
 ]);

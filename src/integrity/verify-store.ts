@@ -6,7 +6,8 @@ import { decodeChecked } from '../storage/checked-json';
 import { readCheckpoint } from '../storage/checkpoints';
 import { hexOf } from '../storage/digest';
 import { hashOf } from '../storage/hashing';
-import { checkpointFolder, promotionsPrefix } from '../storage/keys';
+import { parseJson } from '../storage/json-objects';
+import { checkpointFolder, gcStateKey, promotionsPrefix } from '../storage/keys';
 import { placeOf, type Place, type PlaceKind } from '../storage/layout';
 import { decodeManifest, MANIFEST_FILE, type Manifest } from '../storage/manifest';
 import { describeBytes } from '../storage/object-ref';
@@ -14,6 +15,8 @@ import type { ObjectEntry, ObjectStore } from '../storage/object-store';
 import { quarantine, type QuarantineOutcome } from '../storage/quarantine';
 import { Routing } from '../storage/routing';
 import { hashInKey } from '../storage/run-records';
+import { Claim, GcState } from '../storage/sweep';
+import { readMarkFile } from './garbage-marks';
 import { insideOf } from './inside-of';
 import { readReferences, type References } from './references';
 
@@ -139,11 +142,15 @@ export async function verifyStore(
         return checkDocument(store, key, (raw) => decodeChecked(raw, RunRecord, key));
       case 'dropped':
         return checkDocument(store, key, (raw) => decodeChecked(raw, DroppedRecord, key));
+      case 'claim':
+        return checkDocument(store, key, (raw) => parseJson(raw, Claim, key));
+      case 'gc':
+        return key === gcStateKey()
+          ? checkDocument(store, key, (raw) => parseJson(raw, GcState, key))
+          : checkMarks(store, key);
       case 'state':
       case 'feedback':
       case 'live':
-      case 'claim':
-      case 'gc':
       case 'quarantine':
       case 'probe':
       case 'unknown':
@@ -296,6 +303,17 @@ async function checkDocument(
   const { bytes } = await store.get(key);
   try {
     parse(bytes);
+    return null;
+  } catch (error) {
+    if (!(error instanceof IntegrityError)) throw error;
+    return toFound(error);
+  }
+}
+
+/** Without them garbage is as young as the next collection: that is safe, and one that cannot be read would stop every collection. */
+async function checkMarks(store: ObjectStore, key: string): Promise<Found | null> {
+  try {
+    await readMarkFile(store, key);
     return null;
   } catch (error) {
     if (!(error instanceof IntegrityError)) throw error;

@@ -18,11 +18,16 @@ const MAX_KEY_LENGTH = 900;
  * @throws {InvalidInputError} otherwise.
  */
 export function assertKey(key: string): void {
-  if (key.length > MAX_KEY_LENGTH || !key.split('/').every((segment) => SEGMENT.test(segment))) {
+  if (!isKey(key)) {
     throw new InvalidInputError(
       `a key is not valid: expected segments of letters, digits and "._=-", neither starting nor ending with a dot, joined by "/", at most ${MAX_KEY_LENGTH} characters, got ${JSON.stringify(key.slice(0, 120))}`,
     );
   }
+}
+
+/** Whether an object can have this key; what lies in a store under another name was put there by something else. */
+export function isKey(key: string): boolean {
+  return key.length <= MAX_KEY_LENGTH && key.split('/').every((segment) => SEGMENT.test(segment));
 }
 
 /**

@@ -101,7 +101,7 @@ export interface ObjectStore {
 
   /**
    * Every key that starts with `prefix` (any string, not only whole folders), in byte order. An object that is put or deleted while
-   * the listing runs may or may not be in it; every other one is, once.
+   * the listing runs may or may not be in it; every other one is, once. What others put there under names that are no keys is not.
    */
   list(prefix: string, options?: ListOptions): AsyncIterable<ObjectEntry>;
 

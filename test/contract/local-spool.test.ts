@@ -293,6 +293,34 @@ describe('the folder of a process', () => {
     expect(others.flatMap((spool) => spool.sealed())).toHaveLength(1);
   });
 
+  test('is adopted whatever else lies beside it, and what could not be looked into is said', async () => {
+    const { spool, kill } = open();
+    await spool.append(entry('a'));
+    kill();
+    for (const name of ['0000000000000000', 'ffffffffffffffff'])
+      await writeFile(join(fixture.root, name), 'no folder');
+    const adopter = open();
+    await expect(adopter.spool.adopt()).rejects.toThrow(
+      /spool could not be looked through.*ENOTDIR/,
+    );
+    expect(adopter.spool.sealed()).toHaveLength(1);
+  });
+
+  test('whose logs cannot be looked at is given up, and adopted once they can', async () => {
+    const { spool, kill } = open();
+    await spool.append(entry('a'));
+    kill();
+    const disk = createFlakyDisk();
+    disk.stat = (path) =>
+      path.endsWith('.log') ? Promise.reject(errno('EIO')) : localDisk.stat(path);
+    const adopter = open({ disk });
+    await expect(adopter.spool.adopt()).rejects.toThrow(TransientError);
+    expect(adopter.spool.sealed()).toHaveLength(0);
+    disk.stat = (path) => localDisk.stat(path);
+    await adopter.spool.adopt();
+    expect(adopter.spool.sealed()).toHaveLength(1);
+  });
+
   test('is adopted again when its adopter dies, and is gone once it is drained', async () => {
     const owner = open();
     await owner.spool.append(entry('a'));

@@ -1,7 +1,9 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { createLocalObjectStore } from '../../src/adapters/local-store';
 import { distPath } from '../../src/adapters/dist-path';
 import type { ObjectStore } from '../../src/storage/object-store';
@@ -28,12 +30,17 @@ interface Ended {
 /** No server listens at this address: a command that needs one must say so. */
 const NOWHERE = '127.0.0.1:1';
 
+const environment = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  ...{ RATCHET_HOME: home, TEMPORAL_ADDRESS: NOWHERE },
+});
+
 function ratchet(...args: string[]): Promise<Ended> {
   return new Promise((resolve) => {
     execFile(
       process.execPath,
       [distPath('workers/cli.js'), ...args],
-      { env: { ...process.env, RATCHET_HOME: home, TEMPORAL_ADDRESS: NOWHERE } },
+      { env: environment() },
       (error, stdout, stderr) =>
         resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
     );
@@ -83,4 +90,52 @@ it('runs are listed, shown and exported without a server', async () => {
     code: 1,
     stderr: expect.stringContaining('there is no run dusk: expected one of') as string,
   });
+});
+
+it('a store that is not there is not whole, and one that is empty says so', async () => {
+  for (const command of ['verify', 'gc']) {
+    const args = command === 'gc' ? ['--assume-no-open-runs'] : [];
+    await rm(home, { recursive: true });
+    const missing = await ratchet('store', command, ...args);
+    expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining('RATCHET_STORE')]);
+    await mkdir(home);
+    await writeFile(join(home, 'store'), 'x');
+    const onFile = await ratchet('store', command, ...args);
+    expect([onFile.code, onFile.stderr]).toEqual([1, expect.stringContaining('got a file')]);
+  }
+  await rm(join(home, 'store'));
+  await mkdir(join(home, 'store'));
+  expect((await ratchet('store', 'verify')).stdout).toContain('nothing was checked');
+});
+
+it.each([
+  ['list', []],
+  ['export', ['desk-1']],
+])('runs %s ends without a word when its reader is gone', async (command, args) => {
+  const child = spawn(process.execPath, [distPath('workers/cli.js'), 'runs', command, ...args], {
+    env: environment(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.stdout.destroy();
+  const [stderr, [code]] = await Promise.all([
+    text(child.stderr),
+    once(child, 'close') as Promise<[number]>,
+  ]);
+  expect([code, stderr]).toEqual([141, '']);
+});
+
+it('an export that cannot be written says so, and takes no name that is not a file’s', async () => {
+  const folder = join(home, 'folder');
+  await mkdir(folder);
+  for (const out of [join(home, 'absent', 'x'), folder, '']) {
+    const { code, stderr } = await ratchet('runs', 'export', 'desk-1', '--out', out);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^ratchet: .*expected .*\[out=/)]);
+    expect(stderr).not.toContain('    at ');
+  }
+  expect((await readdir(home)).sort()).toEqual(['folder', 'store']);
+});
+
+it('roles that there are not are refused in a line', async () => {
+  const { code, stderr } = await ratchet('worker', '--roles', 'trainer');
+  expect([code, stderr]).toEqual([1, expect.stringContaining('expected control, rollout, gpu')]);
 });

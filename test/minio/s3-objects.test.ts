@@ -34,6 +34,19 @@ async function putForeign(key: string, body: string, sha256?: string): Promise<v
   );
 }
 
+it('a listing has nothing that no key can name, and its limit counts without it', async () => {
+  for (const key of ['v1/', 'v1/.hidden', 'v1/two words']) await putForeign(key, '');
+  for (const key of ['v1/a', 'v1/b', 'v1/c']) await store.put(key, bytes('x'));
+  const keys = async (limit?: number): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const { key } of store.list('v1/', limit === undefined ? {} : { limit }))
+      found.push(key);
+    return found;
+  };
+  expect(await keys()).toEqual(['v1/a', 'v1/b', 'v1/c']);
+  expect(await keys(2)).toEqual(['v1/a', 'v1/b']);
+});
+
 describe('a body in parts', () => {
   const large = new Uint8Array(randomBytes(12 * MIB + 17));
   const sha256 = createHash('sha256').update(large).digest('hex');

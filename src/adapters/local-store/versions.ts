@@ -70,10 +70,15 @@ export async function cleanUp(objectPath: string): Promise<void> {
   }
 }
 
-/** Ascending. */
+const REPLACEMENT = /^[1-9]\d*$/;
+
+/** Ascending. Other names are no versions: a network disk keeps a removed file that is still open, and a file manager its notes. */
 async function replacements(objectPath: string): Promise<number[]> {
   const names = (await nullIfMissing(readdir(replacementsOf(objectPath)))) ?? [];
-  return names.map(Number).sort((a, b) => a - b);
+  return names
+    .filter((name) => REPLACEMENT.test(name))
+    .map(Number)
+    .sort((a, b) => a - b);
 }
 
 /** A file, or the empty folder of a tombstone; another process may have been faster. Never recursive. */

@@ -1,5 +1,7 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { InvalidInputError } from '../../errors';
+import { isKey } from '../../storage/keys';
 import type { ListOptions, ObjectEntry } from '../../storage/object-store';
 import { nullIfMissing } from './fs-errors';
 import { fromDiskName, isReplacements, toDiskName } from './paths';
@@ -43,10 +45,13 @@ async function* keysIn(
   // An object that was replaced has two entries, later only the one with its replacements: a set.
   const names = new Set<string>();
   for (const entry of entries ?? []) {
-    const name = fromDiskName(entry.name);
-    if (isReplacements(name)) names.add(name.slice(0, -1));
+    const spelled = fromDiskName(entry.name);
+    const name = isReplacements(spelled) ? spelled.slice(0, -1) : spelled;
+    if (!isKey(folder + name)) continue; // no put made it: an editor's copy, a file that a network disk keeps while it is open
+    if (entry.isSymbolicLink())
+      await assertNoFolderBehind(join(objects, toDiskName(folder + name)));
     // The slash takes part in the order: "a-b" comes before "a/b".
-    else names.add(entry.isDirectory() ? `${name}/` : name);
+    names.add(name === spelled && entry.isDirectory() ? `${name}/` : name);
   }
   for (const name of [...names].sort((a, b) => (a < b ? -1 : 1))) {
     const key = folder + name;
@@ -59,6 +64,19 @@ async function* keysIn(
       yield key;
     }
   }
+}
+
+/**
+ * A linked folder can be read through its keys, and following it here could go round in circles. Left out without a word, the records in it
+ * would not be seen, and what they name would be garbage.
+ */
+async function assertNoFolderBehind(path: string): Promise<void> {
+  const found = await nullIfMissing(stat(path));
+  if (found === null || !found.isDirectory()) return;
+  throw new InvalidInputError(
+    'a folder in the local store is a symbolic link: expected a folder; put the folder itself there, or move the whole store and name its new place in RATCHET_STORE',
+    { context: { path } },
+  );
 }
 
 async function lookUp(objects: string, keys: readonly string[]): Promise<ObjectEntry[]> {

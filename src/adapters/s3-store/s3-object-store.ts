@@ -1,6 +1,6 @@
 import { DeleteObjectCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { IntegrityError, InvalidInputError, TransientError } from '../../errors';
-import { assertKey } from '../../storage/keys';
+import { assertKey, isKey } from '../../storage/keys';
 import type { ObjectEntry, ObjectStore, StoredObject } from '../../storage/object-store';
 import { openObject } from './reading';
 import { createRequests } from './requests';
@@ -115,9 +115,10 @@ export function createS3ObjectStore(options: S3ObjectStoreOptions): ObjectStore 
         const found = page.Contents ?? [];
         for (const { Key: s3Key = '', Size: sizeBytes = 0 } of found) {
           const entry: ObjectEntry = { key: s3Key.slice(folder.length), sizeBytes };
+          if (!isKey(entry.key)) continue; // no put made it: a console's folder marker, say
           yield entry;
+          left--;
         }
-        left -= found.length;
         if (page.IsTruncated !== true) return;
         startAfter = found.at(-1)?.Key;
         if (startAfter === undefined) {

@@ -209,17 +209,22 @@ export function createLocalSpool({
       }),
 
     async adopt() {
-      await disk.makeFolder(root);
       const isOurs = (name: string): boolean => [...folders].some((one) => one.name === name);
       const found: Sealed[][] = [];
-      for (const folder of await adoptFolders(disk, root, processes, isOurs)) {
-        folders.add(folder);
-        counters.adopted++;
-        found.push(await logsOf(folder));
+      try {
+        await disk.makeFolder(root);
+        await adoptFolders(disk, root, processes, isOurs, async (folder) => {
+          found.push(await logsOf(folder));
+          counters.adopted++;
+        });
+      } catch (cause) {
+        throw toSpoolError(cause, 'looked through');
+      } finally {
+        // Folders by their oldest file; within a folder, files by number.
+        const startOf = (files: Sealed[]): number =>
+          Math.min(...files.map((file) => file.startedAt));
+        adoptedFiles.push(...found.sort((a, b) => startOf(a) - startOf(b)).flat());
       }
-      // Folders by their oldest file; within a folder, files by number.
-      const startOf = (files: Sealed[]): number => Math.min(...files.map((file) => file.startedAt));
-      adoptedFiles.push(...found.sort((a, b) => startOf(a) - startOf(b)).flat());
       const kept = (await disk.list(join(root, QUARANTINE))) ?? [];
       counters.quarantined = kept.filter((name) => !name.endsWith(UNFINISHED)).length;
     },
@@ -269,10 +274,8 @@ export function createLocalSpool({
       const file = spooledFile(folder, number, found.sizeBytes, false);
       files.push({ file, folder, number, entries: 0, startedAt: found.modifiedAt });
     }
-    if (files.length === 0) {
-      folders.delete(folder);
-      await folder.remove();
-    }
+    if (files.length === 0) await folder.remove();
+    else folders.add(folder);
     return files;
   }
 }
@@ -323,13 +326,13 @@ async function keepAside(
   return true;
 }
 
-function toSpoolError(cause: unknown): Error {
+function toSpoolError(cause: unknown, doing = 'written'): Error {
   const code = codeOf(cause);
   const help =
     code === 'ENOSPC' || code === 'EDQUOT'
       ? 'the disk is full: make room, or move RATCHET_SPOOL'
       : 'look at the disk and at the rights of its folder';
-  return new TransientError(`the spool could not be written: ${help}`, {
+  return new TransientError(`the spool could not be ${doing}: ${help}`, {
     context: { code },
     cause,
   });

@@ -60,25 +60,37 @@ export async function createFolder(
 /**
  * Takes over the folders whose owners died. Owners have numbers, and the next owner is whoever makes the file of the next number (link(2) fails
  * if it exists): there is no lock to break, exactly one of several adopters gets a folder, and one that dies is followed by the next number.
+ *
+ * One that cannot be looked into keeps no other from being adopted: what failed is thrown after the last.
+ *
+ * @param onAdopted if it throws, the folder is given up again.
  */
 export async function adoptFolders(
   disk: Disk,
   root: string,
   processes: Processes,
   isOurs: (name: string) => boolean,
-): Promise<SpoolFolder[]> {
-  const adopted: SpoolFolder[] = [];
-  for (const name of (await disk.list(root)) ?? []) {
+  onAdopted: (folder: SpoolFolder) => Promise<void>,
+): Promise<void> {
+  const errors: unknown[] = [];
+  const adopt = async (name: string): Promise<void> => {
     if (name.startsWith('new-')) await sweepUnfinished(disk, join(root, name));
-    if (!FOLDER.test(name) || isOurs(name)) continue;
+    if (!FOLDER.test(name) || isOurs(name)) return;
     const number = await lastOwner(disk, join(root, name));
-    if (number > 0 && (await isAlive(disk, join(root, name, ownerFile(number)), processes)))
-      continue;
-    if (await claim(disk, join(root, name), number + 1, processes.self)) {
-      adopted.push(ownFolder(disk, root, name, number + 1));
+    if (number > 0 && (await isAlive(disk, join(root, name, ownerFile(number)), processes))) return;
+    if (!(await claim(disk, join(root, name), number + 1, processes.self))) return;
+    const folder = ownFolder(disk, root, name, number + 1);
+    try {
+      await onAdopted(folder);
+    } catch (error) {
+      await folder.release();
+      throw error;
     }
+  };
+  for (const name of (await disk.list(root)) ?? []) {
+    await adopt(name).catch((error: unknown) => errors.push(error));
   }
-  return adopted;
+  if (errors.length > 0) throw errors[0];
 }
 
 function ownFolder(disk: Disk, root: string, name: string, number: number): SpoolFolder {

@@ -23,6 +23,7 @@ import type { ObjectStore } from '../../../src/storage/object-store';
 import { writeIterationRecord } from '../../../src/storage/run-records';
 import { withClaim } from '../../../src/storage/sweep';
 import { createMemoryObjectStore } from '../../fakes/memory-object-store';
+import { damage, keyMatching } from '../../helpers/damage';
 import { activitiesOn, oneIteration, RUN } from '../../helpers/small-iteration';
 import { AT, keysOf, randomStore } from './random-store';
 
@@ -239,6 +240,46 @@ describe('one collection at a time', () => {
     await expect(collect(store, { deadAfterMs: 300 })).resolves.toBeDefined();
     expect(await store.head(gcStateKey())).toBeNull();
   });
+
+  it('one that fails before it removes anything keeps nobody waiting', async () => {
+    const store = createMemoryObjectStore();
+    await oneIteration(activitiesOn(store));
+    const key = await keyMatching(store, /\/records\/scored-/);
+    await damage(store, key, 'altered');
+    await expect(collect(store)).rejects.toThrow(IntegrityError);
+    expect(await store.head(gcStateKey())).toBeNull();
+  });
+
+  it('says that it waits to see whether another is dead', async () => {
+    const store = createMemoryObjectStore();
+    await put(store, 0);
+    const said = new Set<string>();
+    await collect(store, { deadAfterMs: 300, onProgress: ({ doing }) => said.add(doing) });
+    expect(said).toContain('waiting for a collection that seems dead');
+  });
+});
+
+it.each([
+  ['the state of a collection', gcStateKey()],
+  ['a file of marks', 'v1/gc/marks/x.jsonl'],
+  ['a claim', 'v1/claims/x.json'],
+])('%s that is damaged stops collections until verify put it aside', async (_, key) => {
+  const store = createMemoryObjectStore();
+  await oneIteration(activitiesOn(store));
+  const folder = `v1/datasets/desk/${'a'.repeat(64)}/`;
+  await store.put(key, Buffer.from(`{"holds":["${folder}`));
+  await store.put(`${folder}tasks.jsonl`, Buffer.from('x'));
+  await expect(collect(store)).rejects.toThrow(IntegrityError);
+  const { findings } = await verifyStore(store, { isDeep: false, doesQuarantine: true });
+  expect(findings).toEqual([
+    expect.objectContaining({
+      ...{ key, problem: 'damaged' },
+      action: expect.objectContaining({ kind: 'quarantined' }) as unknown,
+    }),
+  ]);
+  await collect(store);
+  // What can still be read in a claim is held.
+  expect((await store.head(`${folder}tasks.jsonl`)) !== null).toBe(key.includes('claims'));
 });
 
 describe('a run that commits while garbage is collected', () => {

@@ -117,10 +117,12 @@ describe('the environment of a process', () => {
     ['RATCHET_GATEWAY_PORT', '65536'],
     ['RATCHET_GATEWAY_PORT', '-1'],
     ['RATCHET_GATEWAY_PORT', ''], // would pick a port by chance
+    ['RATCHET_GATEWAY_HOST', ''], // would listen on every address of the machine
     ['RATCHET_SHUTDOWN_GRACE', '20'],
     ['RATCHET_SHUTDOWN_GRACE', '10ms'],
     ['RATCHET_DEPLOYMENT', 'my.ratchet'], // the dot joins it with the version
     ['RATCHET_METRICS', '9464'],
+    ['RATCHET_METRICS', '127.0.0.1:99999'],
     ['RATCHET_LOG', 'xml'],
     ['RATCHET_LOG_LEVEL', 'verbose'],
     ['RATCHET_ROLLOUT_HOST', ''],
