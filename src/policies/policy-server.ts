@@ -1,5 +1,5 @@
 import type { ChatRequest } from '../schemas/chat';
-import type { Sampled, Sampling } from '../schemas/decision';
+import type { SampledArm, Sampling } from '../schemas/decision';
 import type { Digest } from '../schemas/ids';
 import type { Message } from '../schemas/message';
 
@@ -8,7 +8,7 @@ export interface PolicyAnswer {
   readonly message: Message;
   readonly finishReason: 'stop' | 'tool_calls';
   /** null when there was nothing to decide (the conversation ends in the result of a tool that this policy called). */
-  readonly sampled: Sampled | null;
+  readonly sampled: SampledArm | null;
   readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
 }
 

@@ -1,7 +1,17 @@
 import { z } from 'zod';
 import { Digest } from './ids';
 
-/** How a decision was sampled; one member per kind of policy. */
+/** Token ids and log-probabilities as the engine gave them: nothing is ever tokenized again. */
+export const SampledTokens = z.strictObject({
+  /** Of the whole prompt, as the engine read it; null where it does not say. */
+  prompt: z.array(z.int().min(0)).nullable(),
+  completion: z.array(z.int().min(0)),
+  /** ln π(token | everything before it), one per token of the completion; null where the engine does not say. */
+  logprobs: z.array(z.number()).nullable(),
+});
+export type SampledTokens = z.infer<typeof SampledTokens>;
+
+/** How a decision was sampled; one member per kind of policy, and one for models that are nobody's policy. */
 export const Sampled = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('arm'),
@@ -11,8 +21,17 @@ export const Sampled = z.discriminatedUnion('kind', [
     /** How many arms the request could take. */
     available: z.int().positive(),
   }),
+  /** A model behind an upstream wrote the answer, and no policy of ours had a say. */
+  z.strictObject({
+    kind: z.literal('text'),
+    /** As the upstream says it (`stop`, `length`, `tool_calls`, `end_turn`, …). */
+    finishReason: z.string().nullable(),
+    /** null where the upstream does not give them. */
+    tokens: SampledTokens.nullable(),
+  }),
 ]);
 export type Sampled = z.infer<typeof Sampled>;
+export type SampledArm = Extract<Sampled, { kind: 'arm' }>;
 
 /** Temperature 0 takes the most probable arm; 1 samples from the policy as it is. */
 export const Sampling = z.strictObject({ temperature: z.number().min(0).max(10) });
@@ -24,17 +43,27 @@ export const Decision = z.strictObject({
   id: z.string().min(1),
   /** From 1, in the order in which the session's calls were answered. */
   sequence: z.int().positive(),
-  policy: z.string(),
-  checkpoint: Digest,
+  /** Both null where no policy had a say. */
+  policy: z.string().nullable(),
+  checkpoint: Digest.nullable(),
   /** Ids of the request's messages, oldest first. */
   context: z.array(z.string()),
   /** Id of the request's tools; null when it had none. */
   toolset: z.string().nullable(),
   /** Id of the answer's message. */
   output: z.string(),
+  /** Ids of the other choices, where the request asked for several (`n`). */
+  alternatives: z.array(z.string()).optional(),
+  /** Which upstream wrote the answer, under what model name there, and how it names its answer; left out where our own policy did. */
+  upstream: z
+    .strictObject({ name: z.string(), model: z.string(), responseId: z.string().nullable() })
+    .optional(),
   sampled: Sampled,
   sampling: Sampling,
-  usage: z.strictObject({ promptTokens: z.int().min(0), completionTokens: z.int().min(0) }),
+  /** null where the upstream does not say. */
+  usage: z
+    .strictObject({ promptTokens: z.int().min(0), completionTokens: z.int().min(0) })
+    .nullable(),
   latencyMs: z.number().min(0),
   at: z.iso.datetime(),
 });

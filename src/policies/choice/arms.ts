@@ -3,7 +3,7 @@ import { IntegrityError, InvalidInputError } from '../../errors';
 import type { Arm } from '../../schemas/arm';
 import type { ChatRequest } from '../../schemas/chat';
 import type { ChoiceConfig } from '../../schemas/choice-config';
-import type { Sampled } from '../../schemas/decision';
+import type { SampledArm } from '../../schemas/decision';
 import type { Json } from '../../schemas/json';
 import { textOf, type Message, type Tool } from '../../schemas/message';
 
@@ -79,7 +79,7 @@ export function availableArms(
 export function decisionArms(
   config: ChoiceConfig,
   tools: Tools,
-  sampled: Sampled,
+  sampled: SampledArm,
 ): readonly string[] {
   const offered = availableArms(config, tools);
   if (offered.length === sampled.available && offered.includes(sampled.arm)) return offered;
