@@ -1,0 +1,221 @@
+import { badRequest } from './request-error';
+
+/** A member that is to have another value, or to go. `*` in a path stands for every element of an array. */
+export interface JsonEdit {
+  readonly path: readonly [string, ...string[]];
+  /** JSON text; null takes the member out. */
+  readonly to: string | null;
+  /** Whether the member is put in where its object has none. @default false */
+  readonly isAdded?: boolean;
+}
+
+/**
+ * Changes single members of a JSON text and leaves every other byte of it as it is: numbers that no double can hold, the order of members,
+ * white space. What passes through a gateway has to reach the other side as it was sent.
+ *
+ * Of two members of one name a reader may take either (RFC 8259 §4), so what we read would not have to be what the other side reads: a text
+ * that has two on the path of an edit, or of a name in `once`, is refused.
+ *
+ * @param text valid JSON.
+ * @param once names of the outermost object's members.
+ * @throws {RequestError} 400 for two members of one name.
+ */
+export function editJson(
+  text: string,
+  edits: readonly JsonEdit[],
+  once: readonly string[] = [],
+): string {
+  if (edits.length === 0 && once.length === 0) return text;
+  const editor = new Editor(text);
+  editor.value(toTree(edits, once));
+  return editor.result();
+}
+
+interface Tree {
+  readonly edit: JsonEdit | null;
+  readonly members: ReadonlyMap<string, Tree>;
+}
+
+function toTree(edits: readonly JsonEdit[], once: readonly string[] = [], depth = 0): Tree {
+  const byName = new Map<string, JsonEdit[]>(once.map((name) => [name, []]));
+  let own: JsonEdit | null = null;
+  for (const edit of edits) {
+    const name = edit.path[depth];
+    if (name === undefined) own = edit;
+    else byName.set(name, [...(byName.get(name) ?? []), edit]);
+  }
+  const members = new Map(
+    Array.from(byName, ([name, inner]) => [name, toTree(inner, [], depth + 1)] as const),
+  );
+  return { edit: own, members };
+}
+
+const SPACE = /[ \t\n\r]*/y;
+const SCALAR = /[^\s,\]}]+/y;
+const BRACKET_OR_QUOTE = /["[\]{}]/g;
+
+interface Patch {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/** Descends only where a path leads, so that its recursion is as deep as the longest path, whatever the text is. */
+class Editor {
+  #at = 0;
+  readonly #patches: Patch[] = [];
+
+  constructor(readonly text: string) {}
+
+  result(): string {
+    let [out, copied] = ['', 0];
+    for (const { start, end, text } of this.#patches.sort((a, b) => a.start - b.start)) {
+      out += this.text.slice(copied, start) + text;
+      copied = end;
+    }
+    return out + this.text.slice(copied);
+  }
+
+  value(tree: Tree): void {
+    this.#match(SPACE);
+    const first = this.text[this.#at];
+    const elements = tree.members.get('*');
+    if (first === '{' && tree.members.size > 0) this.#object(tree.members);
+    else if (first === '[' && elements !== undefined) this.#array(elements);
+    else this.#skip();
+  }
+
+  #object(members: ReadonlyMap<string, Tree>): void {
+    const seen = new Set<string>();
+    const start = ++this.#at;
+    let isFirst = true; // of the members that stay
+    for (let begin = start; ; begin = this.#at) {
+      const isLast = !this.#separator('}');
+      if (isLast) break;
+      const name = this.#name();
+      const tree = members.get(name);
+      if (tree !== undefined) this.#once(seen, name);
+      const from = this.#at;
+      if (tree?.edit === undefined || tree.edit === null) {
+        if (tree === undefined) this.#skip();
+        else this.value(tree);
+        isFirst = false;
+        continue;
+      }
+      this.#skip();
+      if (tree.edit.to === null) {
+        // One of the commas around it goes too: the one behind it if nothing stays before it.
+        const end = this.#at;
+        this.#match(SPACE);
+        if (isFirst && this.text[this.#at] === ',') this.#at++;
+        this.#patches.push({ start: begin, end: isFirst ? this.#at : end, text: '' });
+        if (!isFirst) this.#at = end;
+      } else {
+        this.#patches.push({ start: from, end: this.#at, text: tree.edit.to });
+        isFirst = false;
+      }
+    }
+    const added = Array.from(members, ([name, tree]) =>
+      seen.has(name) ? null : memberText(name, tree),
+    ).filter((member) => member !== null);
+    if (added.length > 0) {
+      const text = added.join(',') + (isFirst ? '' : ',');
+      this.#patches.unshift({ start, end: start, text }); // before a cut that begins there
+    }
+    this.#at++;
+  }
+
+  #once(seen: Set<string>, name: string): void {
+    if (seen.has(name)) {
+      throw badRequest(
+        `the body says ${JSON.stringify(name)} twice: expected it once`,
+        'invalid_json',
+        name,
+      );
+    }
+    seen.add(name);
+  }
+
+  #array(element: Tree): void {
+    this.#at++;
+    while (this.#separator(']')) this.value(element);
+    this.#at++;
+  }
+
+  /** Goes to the next member or element. @returns false if there is none: `closing` comes. */
+  #separator(closing: '}' | ']'): boolean {
+    this.#match(SPACE);
+    if (this.text[this.#at] === ',') this.#at++;
+    this.#match(SPACE);
+    return this.#at < this.text.length && this.text[this.#at] !== closing;
+  }
+
+  /** Of a member; goes to its value. */
+  #name(): string {
+    const start = this.#at;
+    this.#string();
+    const quoted = this.text.slice(start, this.#at);
+    this.#match(SPACE);
+    this.#at++; // the colon
+    this.#match(SPACE);
+    return quoted.includes('\\') ? (JSON.parse(quoted) as string) : quoted.slice(1, -1);
+  }
+
+  #skip(): void {
+    const first = this.text[this.#at];
+    if (first === '"') this.#string();
+    else if (first === '{' || first === '[') this.#brackets();
+    else this.#match(SCALAR);
+  }
+
+  #brackets(): void {
+    for (let depth = 0; ;) {
+      BRACKET_OR_QUOTE.lastIndex = this.#at;
+      const match = BRACKET_OR_QUOTE.exec(this.text);
+      if (match === null) break; // not JSON
+      this.#at = match.index;
+      if (match[0] === '"') {
+        this.#string();
+        continue;
+      }
+      this.#at++;
+      depth += match[0] === '{' || match[0] === '[' ? 1 : -1;
+      if (depth === 0) return;
+    }
+    this.#at = this.text.length;
+  }
+
+  /** No pattern: one with an alternative in a loop keeps a way back for each character of a text of megabytes. */
+  #string(): void {
+    let end = this.#at;
+    do {
+      end = this.text.indexOf('"', end + 1);
+      if (end === -1) end = this.text.length;
+    } while (this.#backslashesBefore(end) % 2 === 1);
+    this.#at = end + 1;
+  }
+
+  #backslashesBefore(end: number): number {
+    let start = end;
+    while (this.text[start - 1] === '\\') start--;
+    return end - start;
+  }
+
+  #match(pattern: RegExp): string {
+    pattern.lastIndex = this.#at;
+    const match = pattern.exec(this.text)?.[0] ?? '';
+    this.#at += match.length;
+    return match;
+  }
+}
+
+/** What an object lacks, with all that is added within it; null if nothing is. */
+function memberText(name: string, { edit, members }: Tree): string | null {
+  if (edit !== null) {
+    return edit.isAdded === true && edit.to !== null ? `${JSON.stringify(name)}:${edit.to}` : null;
+  }
+  const inner = Array.from(members, ([key, tree]) => memberText(key, tree)).filter(
+    (member) => member !== null,
+  );
+  return inner.length === 0 ? null : `${JSON.stringify(name)}:{${inner.join(',')}}`;
+}

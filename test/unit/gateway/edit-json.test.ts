@@ -1,0 +1,81 @@
+import { editJson, type JsonEdit } from '../../../src/gateway/edit-json';
+
+const set = (path: JsonEdit['path'], to: unknown, isAdded = false): JsonEdit => ({
+  path,
+  to: to === undefined ? null : JSON.stringify(to),
+  isAdded,
+});
+
+test('a member gets another value, and every other byte stays', () => {
+  const text = '{ "seed" : 12345678901234567890,\t"model": "cheap", "x":[1, {"model":"inner"}] }';
+  expect(editJson(text, [set(['model'], 'dear')])).toBe(text.replace('"cheap"', '"dear"'));
+});
+
+test.each([
+  ['{"a":1,"b":2,"c":3}', ['a'], '{"b":2,"c":3}'],
+  ['{"a":1,"b":2,"c":3}', ['b'], '{"a":1,"c":3}'],
+  ['{"a":1,"b":2,"c":3}', ['c'], '{"a":1,"b":2}'],
+  ['{"a":1,"b":2,"c":3}', ['a', 'b'], '{"c":3}'],
+  ['{"a":1,"b":2,"c":3}', ['b', 'c'], '{"a":1}'],
+  ['{"a":1,"b":2,"c":3}', ['a', 'c'], '{"b":2}'],
+  ['{"a":1,"b":2,"c":3}', ['a', 'b', 'c'], '{}'],
+  ['{ "a" : {"b":[1,"]}"]} , "c":3 }', ['a'], '{ "c":3 }'],
+])('of %s the members %s go', (text, names, expected) => {
+  const edited = editJson(
+    text,
+    names.map((name) => set([name], undefined)),
+  );
+  expect(JSON.parse(edited)).toEqual(JSON.parse(expected));
+});
+
+test('a member that is not there is put in where that is asked for, with the objects around it', () => {
+  const edits = [set(['stream_options', 'include_usage'], true, true), set(['model'], 'x')];
+  expect(editJson('{}', edits)).toBe('{"stream_options":{"include_usage":true}}');
+  expect(editJson('{"a":1}', edits)).toBe('{"stream_options":{"include_usage":true},"a":1}');
+  expect(editJson('{"stream_options":{"y":2}}', edits)).toBe(
+    '{"stream_options":{"include_usage":true,"y":2}}',
+  );
+  expect(editJson('{"stream_options":{"include_usage":false}}', edits)).toBe(
+    '{"stream_options":{"include_usage":true}}',
+  );
+});
+
+test('one that takes the place of what was cut leaves valid JSON', () => {
+  const edited = editJson('{"a":1}', [set(['a'], undefined), set(['b'], 2, true)]);
+  expect(JSON.parse(edited)).toEqual({ b: 2 });
+});
+
+test('a path through arrays changes every element', () => {
+  const text = '{"choices":[{"index":0,"token_ids":[1,2]}, {"token_ids":[3],"index":1},7]}';
+  expect(editJson(text, [set(['choices', '*', 'token_ids'], undefined)])).toBe(
+    '{"choices":[{"index":0}, {"index":1},7]}',
+  );
+});
+
+test('brackets and quotes within strings are text', () => {
+  const text = String.raw`{"a":"}\"]{","b":["\\",{"c":"\""}],"model":"m"}`;
+  expect(editJson(text, [set(['model'], 'n')])).toBe(text.replace('"m"', '"n"'));
+});
+
+test('a name may be written with escapes', () => {
+  expect(editJson(String.raw`{"mod\u0065l":1}`, [set(['model'], 2)])).toBe(
+    String.raw`{"mod\u0065l":2}`,
+  );
+});
+
+test('two members of one name are refused, however they are written', () => {
+  const text = String.raw`{"model":"cheap","mod\u0065l":"dear"}`;
+  for (const [edits, once] of [
+    [[set(['model'], 'x')], []],
+    [[], ['model']],
+  ] as const) {
+    expect(() => editJson(text, edits, once)).toThrow(/says "model" twice/);
+  }
+  expect(() => editJson('{"a":{"b":1},"a":{"b":2}}', [set(['a', 'b'], 1)])).toThrow(/twice/);
+  expect(editJson('{"other":1,"other":2,"model":3}', [], ['model'])).toContain('"other":2');
+});
+
+test('is as deep as its paths: a text of any depth is passed over', () => {
+  const deep = '['.repeat(100_000) + ']'.repeat(100_000);
+  expect(editJson(`{"x":${deep},"model":1}`, [set(['model'], 2)])).toBe(`{"x":${deep},"model":2}`);
+});
