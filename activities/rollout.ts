@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { InvalidInputError } from '../src/errors';
-import { createGateway } from '../src/gateway/app';
+import { createGateway, type Upstreams } from '../src/gateway/app';
 import { createBatchRecorder } from '../src/gateway/batch-recorder';
 import { createRoutingReader } from '../src/gateway/routing-reader';
 import { serveGateway, type ServedGateway } from '../src/gateway/serve';
@@ -45,6 +45,8 @@ export interface RolloutDeps {
   readonly meter?: Meter;
   /** Where agents reach this worker. @default on loopback: agents of the same machine only */
   readonly address?: GatewayAddress;
+  /** The models of upstreams that agents may ask for beside the policy. @default none */
+  readonly upstreams?: Upstreams | undefined;
   /** Before a rollout's second attempt, and the first pause for who pushes back; both double. @default 500 */
   readonly backoffMs?: number;
 }
@@ -82,6 +84,7 @@ export function createRolloutActivities({
   handOver = noHandOver(),
   meter = noMeter,
   address = LOOPBACK,
+  upstreams,
   backoffMs = 500,
 }: RolloutDeps): RolloutActivities {
   const solitude = createSolitude(); // of all the batches of this process
@@ -135,6 +138,7 @@ export function createRolloutActivities({
           createGateway({
             policies,
             routing: createRoutingReader(store),
+            ...(upstreams === undefined ? {} : { upstreams }),
             recorder,
             signingKey,
             apiKeys: null,

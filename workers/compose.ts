@@ -25,6 +25,7 @@ import type { ObjectStore } from '../src/storage/object-store';
 import type { Environment } from './env';
 import { loadProject } from './load-project';
 import { openStore } from './open-store';
+import { openUpstreams } from './upstreams';
 
 /** All that knows both sides: adapters are put into ports here and nowhere else. */
 export interface Composition {
@@ -61,6 +62,7 @@ export async function compose(
     warn = console.warn,
   }: CompositionOptions,
 ): Promise<Composition> {
+  const upstreams = await openUpstreams(env); // first: a mistake in its file is said at once
   const store = observeStore(await openStore(env, { log: warn }), meter);
   const project = loadProject(env.projectModule);
   const datasets = createDatasetReader(store);
@@ -106,7 +108,7 @@ export async function compose(
     rollout: guarded({
       ...createRolloutActivities({
         ...{ store, datasets, policies, runnerFor, handOver, meter },
-        address: env.rolloutGateway,
+        ...{ address: env.rolloutGateway, upstreams },
       }),
       ...createScoreActivities({ store, datasets, scorers: project.scorers, now }),
     }),
@@ -118,6 +120,7 @@ export async function compose(
     ),
     async close() {
       await Promise.all([...runners.values()].map((runner) => runner.close()));
+      await upstreams?.transport.close();
       await policies.close();
       await runtime.close();
     },

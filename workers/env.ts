@@ -113,6 +113,9 @@ const Variables = z.object({
     .pipe(z.number().min(1))
     .default(30)
     .describe('How many seconds a live call may be in it while the store is up.'),
+  RATCHET_GATEWAY_CONFIG: optional(z.string()).describe(
+    'JSON file with upstreams and the model names that they answer for; none when unset.',
+  ),
   // Without `min` an empty one would mean every address of the machine.
   RATCHET_GATEWAY_HOST: z
     .string()
@@ -191,6 +194,8 @@ export interface Environment {
   readonly stateEvery: number;
   readonly spool: { readonly root: string; readonly maxBytes: number; readonly maxAgeMs: number };
   readonly gateway: { readonly host: string; readonly port: number };
+  /** Path of the gateway's configuration file. */
+  readonly gatewayConfig: string | null;
   readonly shutdownGraceMs: number;
   /** Worker versioning; null: off. */
   readonly deployment: { readonly name: string; readonly buildId: string } | null;
@@ -223,6 +228,8 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
       maxAgeMs: env.RATCHET_SPOOL_SECONDS * 1_000,
     },
     gateway: { host: env.RATCHET_GATEWAY_HOST, port: env.RATCHET_GATEWAY_PORT },
+    gatewayConfig:
+      env.RATCHET_GATEWAY_CONFIG === undefined ? null : resolve(env.RATCHET_GATEWAY_CONFIG),
     shutdownGraceMs: env.RATCHET_SHUTDOWN_GRACE,
     deployment: deploymentOf(env),
     metrics: env.RATCHET_METRICS ?? null,

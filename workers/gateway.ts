@@ -22,6 +22,7 @@ import { keyFolder } from './compose';
 import type { Environment } from './env';
 import { createLog } from './log';
 import { openStore } from './open-store';
+import { openUpstreams } from './upstreams';
 import { processIdentity } from './servers/process-table';
 
 const SIGNING_KEY_BYTES = 32;
@@ -92,6 +93,7 @@ export async function runGateway(
   const own = createLog(env.log, { role: 'gateway' });
   const log = ({ level, message, ...fields }: LogEntry | DrainLog): void =>
     own[level](message, fields);
+  const upstreams = await openUpstreams(env); // first: a mistake in its file is said at once
   const store = await openStore(env, { log: (line) => own.warn(line) });
   const runtime = await createThreadRuntime({ threads: 1 });
   const policies = createPolicyServer({ store, runtime });
@@ -101,6 +103,7 @@ export async function runGateway(
     createGateway({
       policies,
       routing: createRoutingReader(store),
+      ...(upstreams === undefined ? {} : { upstreams }),
       recorder: createSpoolRecorder({ spool }),
       spoolStatus: () => ({ spool: spool.snapshot(), drain: drain.snapshot() }),
       signingKey: await signingKey(env),
@@ -119,6 +122,7 @@ export async function runGateway(
     });
   } finally {
     await server.close();
+    await upstreams?.transport.close();
     await drain.close(DRAIN_GRACE_MS);
     await policies.close();
     await runtime.close();

@@ -8,19 +8,27 @@ import type { SpoolStatus } from './gateway-metrics';
 import type { Recorder } from './recorder';
 import { RequestError } from './request-error';
 import type { RewardWriter } from './reward-writer';
+import type { Models } from './model-name';
+import { chat } from './protocols/chat/chat';
 import type { GatewayEnv, LogEntry } from './route';
 import { createRoutes } from './route';
-import { chatCompletions } from './routes/chat-completions';
 import { postFeedback } from './routes/feedback';
 import { health, readiness } from './routes/health';
 import { metrics } from './routes/metrics';
+import { modelCalls } from './routes/model-calls';
 import { listModels } from './routes/models';
 import { openSession } from './routes/sessions';
 import type { RoutingReader } from './routing-reader';
+import type { ModelTable } from './upstreams/model-table';
+import { NO_UPSTREAMS } from './upstreams/model-table';
+import type { UpstreamTransport } from './upstreams/upstream';
+import { NO_TRANSPORT } from './upstreams/upstream';
 
 export interface GatewayDeps {
   readonly policies: PolicyServer;
   readonly routing: RoutingReader;
+  /** The models that upstreams answer for, and how they are reached; left out where there are none. */
+  readonly upstreams?: Upstreams;
   readonly recorder: Recorder;
   /** 32 bytes, the same for every gateway that shall accept the others' session keys and response ids. */
   readonly signingKey: Uint8Array;
@@ -39,6 +47,11 @@ export interface GatewayDeps {
   readonly log?: (entry: LogEntry) => void;
 }
 
+export interface Upstreams {
+  readonly models: ModelTable;
+  readonly transport: UpstreamTransport;
+}
+
 export type Gateway = Hono<GatewayEnv>;
 
 /** The HTTP app. It listens nowhere (see serve.ts) and keeps nothing but caches, so any number of them can stand side by side. */
@@ -49,24 +62,28 @@ export function createGateway({
   log = () => undefined,
   ...deps
 }: GatewayDeps): Gateway {
-  const { signingKey, routing, rewards, spoolStatus } = deps;
+  const { signingKey, routing, rewards, spoolStatus, upstreams } = deps;
+  const models: Models = { routing, upstreams: upstreams?.models ?? NO_UPSTREAMS };
   const authenticate = createAuthenticate(signingKey, deps.apiKeys, now);
   const routes = createRoutes({ authenticate, counters, log });
 
   const app = new Hono<GatewayEnv>();
-  app.post(
-    '/v1/chat/completions',
-    routes.admit(
-      ['session', 'agent'],
-      chatCompletions({ ...deps, bodyLimitBytes, now, counters, log }),
-    ),
-  );
+  for (const protocol of [chat]) {
+    app.post(
+      `/v1${protocol.path}`,
+      routes.admit(
+        ['session', 'agent'],
+        modelCalls(protocol, {
+          ...{ ...deps, models, bodyLimitBytes, now, counters, log },
+          transport: upstreams?.transport ?? NO_TRANSPORT,
+        }),
+        (error, requestId) => protocol.errorBody(error, requestId),
+      ),
+    );
+  }
   app.get(
     '/v1/models',
-    routes.admit(
-      ['session', 'agent', 'runner', 'scorer', 'approver', 'admin'],
-      listModels({ routing }),
-    ),
+    routes.admit(['session', 'agent', 'runner', 'scorer', 'approver', 'admin'], listModels(models)),
   );
   app.post(
     '/v1/sessions',

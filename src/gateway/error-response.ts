@@ -2,6 +2,8 @@ import type { ErrorCode } from '../errors';
 import { RatchetError, TransientError } from '../errors';
 import type { ErrorType } from './request-error';
 import { RequestError } from './request-error';
+import type { UpstreamFault } from './upstreams/upstream';
+import { UpstreamError } from './upstreams/upstream';
 
 /** What a client gets for something that was thrown, in OpenAI's shape. */
 export interface ErrorAnswer {
@@ -42,6 +44,18 @@ const BY_CODE: Readonly<Record<ErrorCode, Mapping>> = {
   UnsupportedOp: { status: 500, type: 'server_error', code: 'internal_error', shown: false },
   Numerical: { status: 500, type: 'server_error', code: 'internal_error', shown: false },
 };
+/** An upstream that is at fault, as a gateway says it (RFC 9110 §15.6.3). */
+const BY_FAULT: Readonly<Record<UpstreamFault, Mapping>> = {
+  unreachable: upstreamMapping(502, 'upstream_unreachable'),
+  slow: upstreamMapping(504, 'upstream_timeout'),
+  cut: upstreamMapping(502, 'upstream_broke_off'),
+  garbage: upstreamMapping(502, 'upstream_garbage'),
+};
+
+function upstreamMapping(status: number, code: string): Mapping {
+  return { status, type: 'server_error', code, shown: true };
+}
+
 const UNKNOWN: Mapping = {
   status: 500,
   type: 'server_error',
@@ -63,8 +77,7 @@ export function toErrorAnswer(error: unknown, requestId: string): ErrorAnswer {
       body: { error: { message: error.message, type, param, code: reason } },
     };
   }
-  const { status, type, code, shown } =
-    error instanceof RatchetError ? BY_CODE[error.code] : UNKNOWN;
+  const { status, type, code, shown } = mappingOf(error);
   const message =
     shown && error instanceof Error
       ? error.message
@@ -74,6 +87,11 @@ export function toErrorAnswer(error: unknown, requestId: string): ErrorAnswer {
     headers: retryHeaders(error),
     body: { error: { message, type, param: null, code } },
   };
+}
+
+function mappingOf(error: unknown): Mapping {
+  if (error instanceof UpstreamError) return BY_FAULT[error.fault];
+  return error instanceof RatchetError ? BY_CODE[error.code] : UNKNOWN;
 }
 
 function retryHeaders(error: unknown): Record<string, string> {

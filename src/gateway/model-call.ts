@@ -3,19 +3,19 @@ import { IntegrityError, NotFoundError } from '../errors';
 import type { PolicyAnswer, PolicyServer, ServedPolicy } from '../policies/policy-server';
 import type { Decision } from '../schemas/decision';
 import type { Message } from '../schemas/message';
-import type { ChatBody } from './chat-body';
 import { drawOf, samplingOf, turnOf } from './draw';
 import { messageId } from './message-id';
-import type { ResolvedModel } from './model-name';
-import { resolveModel, unknownModel } from './model-name';
+import type { Models, ResolvedPolicy } from './model-name';
+import { unknownModel } from './model-name';
+import type { ProtocolCall, UpstreamAnswer } from './protocols/protocol';
 import type { RecordedCall } from './recorder';
 import { CALL_BYTES, createResponseId } from './response-id';
-import type { RoutingReader } from './routing-reader';
 import type { SessionClaims } from './session-token';
+import type { ModelTarget } from './upstreams/model-table';
 
 export interface ModelCallDeps {
   readonly policies: PolicyServer;
-  readonly routing: RoutingReader;
+  readonly models: Models;
   readonly signingKey: Uint8Array;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -32,20 +32,21 @@ export interface Caller {
 
 export interface ModelCall {
   readonly id: string;
-  readonly model: ResolvedModel;
   readonly answer: PolicyAnswer;
   /** null when nothing was decided: there is nothing to learn from the call. */
   readonly recorded: RecordedCall | null;
   readonly atMs: number;
 }
 
-/** Lets a policy answer one chat request, and describes the decision that it took. Writes nothing. */
+/** Lets a policy answer one request, and describes the decision that it took. Writes nothing. */
 export async function callModel(
   deps: ModelCallDeps,
   caller: Caller,
-  { request, toolset }: ChatBody,
+  call: ProtocolCall,
+  model: ResolvedPolicy,
 ): Promise<ModelCall> {
-  const model = await resolveModel(deps.routing, request.model, caller.session, caller.claims);
+  const { request, toolset } = call;
+  const { signingKey } = deps;
   const served = await serve(deps, caller, request.model, model);
   const sampling = samplingOf(caller.claims, request);
   const turn = turnOf(request);
@@ -55,51 +56,90 @@ export async function callModel(
   const latencyMs = performance.now() - startedAt;
   const atMs = deps.now();
 
-  const messages = new Map<string, Message>();
-  const context = request.messages.map((message) => {
-    const id = messageId(message);
-    messages.set(id, message);
-    return id;
-  });
-  const output = messageId(answer.message);
-  messages.set(output, answer.message);
-
-  const isDecision = answer.sampled !== null;
+  const { context, messages } = contextOf(call);
   const asked = [caller.session, turn, context, toolset?.id, request.tool_choice];
-  const call =
+  const seed =
     caller.claims === null || caller.claims.draw === null
       ? randomBytes(CALL_BYTES)
       : hashOf([...asked, model.checkpoint, sampling.temperature]);
-  const id = createResponseId(deps.signingKey, { ...caller, isDecision, call });
-  if (answer.sampled === null) return { id, model, answer, recorded: null, atMs };
+  const { sampled } = answer;
+  const id = createResponseId(signingKey, { ...caller, isDecision: sampled !== null, call: seed });
+  if (sampled === null) return { id, answer, recorded: null, atMs };
 
   const decision: Decision = {
-    ...{ id, policy: model.policy, checkpoint: served.checkpoint, context, output, sampling },
+    ...{ id, policy: model.policy, checkpoint: served.checkpoint, context, sampling, sampled },
     // Only an order: recorders and readers, who see all calls of a session, number them.
     sequence: turn + 1,
     toolset: toolset?.id ?? null,
-    sampled: answer.sampled,
+    output: addMessage(messages, answer.message),
     usage: answer.usage,
     latencyMs,
     at: new Date(atMs).toISOString(),
   };
   const { agent, session } = caller;
   const tools = toolset?.tools ?? null;
-  return { id, model, answer, recorded: { agent, session, decision, messages, tools }, atMs };
+  return { id, answer, recorded: { agent, session, decision, messages, tools }, atMs };
+}
+
+/** The decision that an upstream's answer is. Its id is always new: asked again, an upstream answers something else. */
+export function describeUpstreamCall(
+  { signingKey, now }: Pick<ModelCallDeps, 'signingKey' | 'now'>,
+  caller: Caller,
+  call: ProtocolCall,
+  { upstream, model }: ModelTarget,
+  answer: UpstreamAnswer,
+  latencyMs: number,
+): RecordedCall {
+  const { agent, session, claims } = caller;
+  const { request, toolset } = call;
+  const { context, messages } = contextOf(call);
+  const [output, ...others] = answer.outputs;
+  const alternatives = others.map((message) => addMessage(messages, message));
+  const { finishReason, tokens, responseId, usage } = answer;
+  const decision: Decision = {
+    id: createResponseId(signingKey, {
+      ...{ agent, session, isDecision: true, call: randomBytes(CALL_BYTES) },
+    }),
+    sequence: turnOf(request) + 1,
+    ...{ policy: null, checkpoint: null, context, usage, latencyMs },
+    toolset: toolset?.id ?? null,
+    output: addMessage(messages, output),
+    ...(alternatives.length === 0 ? {} : { alternatives }),
+    upstream: { name: upstream.name, model, responseId },
+    sampled: { kind: 'text', finishReason, tokens },
+    sampling: samplingOf(claims, request),
+    at: new Date(now()).toISOString(),
+  };
+  return { agent, session, decision, messages, tools: toolset?.tools ?? null };
+}
+
+/** The request's messages by their ids, and the ids in order. */
+function contextOf({ request }: ProtocolCall): {
+  readonly context: string[];
+  readonly messages: Map<string, Message>;
+} {
+  const messages = new Map<string, Message>();
+  return { messages, context: request.messages.map((message) => addMessage(messages, message)) };
+}
+
+function addMessage(messages: Map<string, Message>, message: Message): string {
+  const id = messageId(message);
+  messages.set(id, message);
+  return id;
 }
 
 /** A checkpoint that the client named and nobody has is its error; one that we chose is ours. */
 async function serve(
-  { policies, routing }: ModelCallDeps,
+  { policies, models }: ModelCallDeps,
   { claims }: Caller,
   asked: string,
-  { checkpoint, isExplicit }: ResolvedModel,
+  { checkpoint, isExplicit }: ResolvedPolicy,
 ): Promise<ServedPolicy> {
   try {
     return await policies.serve(checkpoint);
   } catch (error) {
     if (!(error instanceof NotFoundError)) throw error;
-    if (isExplicit) throw await unknownModel(routing, asked, claims);
+    if (isExplicit) throw await unknownModel(models, asked, claims);
     throw new IntegrityError('a checkpoint that a policy is routed to is missing', {
       context: { checkpoint },
       cause: error,

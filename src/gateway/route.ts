@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { HttpBindings } from '@hono/node-server';
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { Context } from 'hono';
-import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { describeError } from '../errors';
 import type { Admitted, Authenticate, Principal } from './auth';
 import type { GatewayCounters } from './counters';
+import type { ErrorAnswer } from './error-response';
 import { toErrorAnswer } from './error-response';
+import { sendAnswer } from './send-answer';
 
 /** `incoming` and `outgoing` are there when a server stands in front, and not when a test calls the app directly. */
 export interface GatewayEnv {
@@ -22,11 +22,24 @@ export function headerOf(c: GatewayContext, name: string): string | undefined {
   return typeof value === 'string' ? value : value?.join(', ');
 }
 
-export interface Answer {
+/** JSON, a text as it is, or a text that comes in pieces, each sent as soon as it is there. */
+export type Answer = JsonAnswer | TextAnswer | StreamAnswer;
+
+interface AnswerHead {
   /** @default 200 */
   readonly status?: number;
-  readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+}
+export interface JsonAnswer extends AnswerHead {
+  readonly body: unknown;
+}
+export interface TextAnswer extends AnswerHead {
+  readonly text: string;
+  readonly contentType: string;
+}
+/** Server-sent events. What throws while they come breaks the connection off, so that nobody takes a part for the whole. */
+export interface StreamAnswer extends AnswerHead {
+  readonly events: AsyncIterable<string>;
 }
 
 export interface LogEntry {
@@ -46,16 +59,22 @@ export interface RouteDeps {
 export interface Admission<P> {
   readonly principal: P;
   readonly requestId: string;
+  /** Aborts when the client has gone before it had its answer. Made when asked for: it costs a tenth of a call. */
+  readonly gone: () => AbortSignal;
 }
 
 export type Handler<P> = (c: GatewayContext, admission: Admission<P>) => Promise<Answer>;
 
-/** What every route does around its handler: who may, the request id, and errors in OpenAI's shape. */
+/** How errors look to a route's clients. @default OpenAI's shape */
+export type ErrorBody = (error: ErrorAnswer, requestId: string) => unknown;
+
+/** What every route does around its handler: who may, the request id, and errors in the shape that its clients read. */
 export interface Routes {
   /** Only those who are named get in, and nothing of a body is read before. */
   admit(
     admits: readonly [Admitted, ...Admitted[]],
     handle: Handler<Principal>,
+    errorBody?: ErrorBody,
   ): (c: GatewayContext) => Promise<Response>;
   open(handle: Handler<null>): (c: GatewayContext) => Promise<Response>;
   /** The answer to something that was thrown outside of a handler. */
@@ -63,48 +82,67 @@ export interface Routes {
 }
 
 export function createRoutes({ authenticate, counters, log }: RouteDeps): Routes {
-  const send = (c: GatewayContext, requestId: string, { status = 200, body, headers }: Answer) => {
+  const send = (c: GatewayContext, requestId: string, answer: Answer): Response => {
+    const { status = 200 } = answer;
     if (status < 400) counters.answered++;
     else if (status < 500) counters.refused++;
     else counters.failed++;
     counters.byStatus[status] = (counters.byStatus[status] ?? 0) + 1;
-    const text = JSON.stringify(body);
-    const sent = { 'content-type': 'application/json', 'x-request-id': requestId, ...headers };
-    const outgoing = c.env?.outgoing;
-    if (outgoing === undefined) return c.body(text, status as ContentfulStatusCode, sent);
-    // Behind a server the answer goes out by itself: a web Response on the way would cost as much as the rest of a call.
-    outgoing.writeHead(status, { ...sent, 'content-length': Buffer.byteLength(text) }).end(text);
-    return RESPONSE_ALREADY_SENT;
+    return sendAnswer(c, { 'x-request-id': requestId, ...answer.headers }, answer, (error) => {
+      const message = `${c.req.method} ${c.req.path} broke off`;
+      log({ level: 'error', message, requestId, error: describeError(error) });
+    });
   };
-  const fail = (c: GatewayContext, error: unknown, requestId: string): Response => {
+  const fail = (
+    c: GatewayContext,
+    error: unknown,
+    requestId: string,
+    errorBody: ErrorBody = ({ body }) => body,
+  ): Response => {
     const answer = toErrorAnswer(error, requestId);
     if (answer.status >= 500) {
       const message = `${c.req.method} ${c.req.path} failed with ${answer.status}`;
       log({ level: 'error', message, requestId, error: describeError(error) });
     }
-    return send(c, requestId, answer);
+    return send(c, requestId, { ...answer, body: errorBody(answer, requestId) });
   };
   const guarded =
-    <P>(letIn: (c: GatewayContext) => Promise<P>, handle: Handler<P>) =>
+    <P>(letIn: (c: GatewayContext) => Promise<P>, handle: Handler<P>, errorBody?: ErrorBody) =>
     async (c: GatewayContext): Promise<Response> => {
       const requestId = newRequestId();
       try {
         const principal = await letIn(c);
-        return send(c, requestId, await handle(c, { principal, requestId }));
+        const gone = (): AbortSignal => goneSignal(c);
+        return send(c, requestId, await handle(c, { principal, requestId, gone }));
       } catch (error) {
-        return fail(c, error, requestId);
+        return fail(c, error, requestId, errorBody);
       }
     };
 
   return {
-    admit: (admits, handle) =>
-      guarded((c) => {
-        const authorization = headerOf(c, 'authorization');
-        return authenticate({ authorization, xApiKey: headerOf(c, 'x-api-key') }, admits);
-      }, handle),
+    admit: (admits, handle, errorBody) =>
+      guarded(
+        (c) => {
+          const authorization = headerOf(c, 'authorization');
+          return authenticate({ authorization, xApiKey: headerOf(c, 'x-api-key') }, admits);
+        },
+        handle,
+        errorBody,
+      ),
     open: (handle) => guarded(async () => null, handle),
     fail: (c, error) => fail(c, error, newRequestId()),
   };
+}
+
+/** Aborts when the connection closes before the answer is out. */
+function goneSignal(c: GatewayContext): AbortSignal {
+  const outgoing = c.env?.outgoing;
+  if (outgoing === undefined) return c.req.raw.signal;
+  const controller = new AbortController();
+  outgoing.once('close', () => {
+    if (!outgoing.writableFinished) controller.abort(new Error('the client has gone'));
+  });
+  return controller.signal;
 }
 
 function newRequestId(): string {

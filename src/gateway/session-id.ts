@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { ChatRequest } from '../schemas/chat';
 import { sha256Hex } from '../storage/digest';
 
 // Ids of live sessions are `live/<agent>/<the client's own name>`. An agent's name holds no slash, so no agent can name a session of
@@ -19,11 +18,10 @@ export function isLiveSessionOf(agent: string, session: string): boolean {
   return session.startsWith(`${LIVE_PREFIX}${agent}/`);
 }
 
-/** What the client calls the session: the header, else what its body says, else nothing that any other request shares. */
-export function liveSessionName(header: string | undefined, request: ChatRequest): string {
-  const named = [header, request.metadata?.['session_id'], request.safety_identifier, request.user];
+/** @param names what the client calls the session, best first; without any, a name that no other request shares. */
+export function liveSessionName(names: readonly unknown[]): string {
   return (
-    (named.find((name) => typeof name === 'string' && name !== '') as string | undefined) ??
+    (names.find((name) => typeof name === 'string' && name !== '') as string | undefined) ??
     randomUUID()
   );
 }

@@ -84,12 +84,17 @@ describe('the openai client', () => {
     await expect(ask(session)).rejects.toThrow(InternalServerError);
   });
 
-  test('is told that streaming is not offered', async () => {
-    const stream = client(gateway.session()).chat.completions.create({
-      ...{ model: 'ratchet/support', stream: true },
+  test('streams', async () => {
+    const stream = client(gateway.session()).chat.completions.stream({
+      ...{ model: 'ratchet/support', stream_options: { include_usage: true }, tools },
       messages: [{ role: 'user', content: 'hi' }],
     });
-    await expect(stream).rejects.toMatchObject({ status: 400, param: 'stream' });
+    const { id, choices, usage } = await stream.finalChatCompletion();
+    expect(id).toMatch(/^chatcmpl-/);
+    expect(choices).toMatchObject([
+      { finish_reason: 'tool_calls', message: { tool_calls: [{ type: 'function' }] } },
+    ]);
+    expect(usage).toMatchObject({ prompt_tokens: 1, completion_tokens: 1 });
   });
 
   test('gets over a failure by its own retry, and the decision counts once', async () => {

@@ -1,6 +1,7 @@
 import { TransientError } from '../../../src/errors';
 import type { GatewayDeps } from '../../../src/gateway/app';
 import { messageId } from '../../../src/gateway/message-id';
+import { createChatReader } from '../../../src/gateway/protocols/chat/chat-reader';
 import type { Recorder } from '../../../src/gateway/recorder';
 import { uniform } from '../../../src/rl/counter-rng';
 import type { Fixture } from './gateway-fixture';
@@ -92,6 +93,32 @@ describe('a rollout’s call', () => {
     const reply = await gateway.post(CHAT, gateway.session(), chat({ messages }));
     expect(reply.body).toMatchObject({ choices: [{ finish_reason: 'stop' }] });
     expect(gateway.recorder.take(SESSION).decisions).toEqual([]);
+  });
+
+  test('can be streamed, and is the same answer', async () => {
+    const gateway = await createFixture();
+    const token = gateway.session();
+    const whole = await gateway.post(CHAT, token, chat());
+    const response = await gateway.app.request(CHAT, {
+      ...{ method: 'POST', headers: { authorization: `Bearer ${token}` } },
+      body: JSON.stringify(chat({ stream: true, stream_options: { include_usage: true } })),
+    });
+    expect(response.headers.get('content-type')).toBe('text/event-stream');
+    const events = (await response.text()).split('\n\n').filter((event) => event !== '');
+    expect(events.pop()).toBe('data: [DONE]');
+    const reader = createChatReader({
+      ...{ choices: 1, hidesUsage: false, hidesTokenIds: false, hidesLogprobs: false },
+    });
+    for (const event of events) {
+      reader.event({ text: event, name: '', data: event.slice('data: '.length) });
+    }
+    const [choice] = whole.body['choices'] as { message: { tool_calls: unknown } }[];
+    expect(reader.answer()).toMatchObject({
+      responseId: whole.body.id,
+      outputs: [{ tool_calls: choice?.message.tool_calls }],
+      finishReason: 'tool_calls',
+      usage: { promptTokens: 1, completionTokens: 1 },
+    });
   });
 
   test('without draw counters is sampled at random, under an id of its own', async () => {
@@ -334,7 +361,6 @@ describe('bad input', () => {
       'tools[0].function.name',
       /tools/,
     ],
-    ['streaming', chat({ stream: true }), 400, 'unsupported_value', 'stream', /not supported/],
     ['several choices', chat({ n: 2 }), 400, 'unsupported_value', 'n', /n = 1/],
     ['a hot temperature', chat({ temperature: 9 }), 400, 'invalid_request', 'temperature', /2/],
     [

@@ -1,7 +1,6 @@
-import { ChatRequest } from '../schemas/chat';
-import { validate } from './json-body';
-import { badRequest } from './request-error';
-import type { Toolset, ToolsetInterner } from './toolset-interner';
+import { ChatRequest } from '../../../schemas/chat';
+import { validate } from '../../json-body';
+import type { Toolset, ToolsetInterner } from '../../toolset-interner';
 
 // The tools were checked when they were interned: checking them again would cost more than the rest, and zod would copy them.
 const WithoutTools = ChatRequest.omit({ tools: true });
@@ -18,19 +17,5 @@ export function parseChatBody(text: string, interner: ToolsetInterner): ChatBody
     toolset === null
       ? validate(ChatRequest, body)
       : { ...validate(WithoutTools, body), tools: toolset.tools };
-  if (request.stream === true) {
-    throw badRequest(
-      'streaming is not supported yet: leave `stream` out',
-      'unsupported_value',
-      'stream',
-    );
-  }
-  if (typeof request.n === 'number' && request.n !== 1) {
-    throw badRequest(
-      'only one choice per call is supported: expected n = 1',
-      'unsupported_value',
-      'n',
-    );
-  }
   return { request, toolset };
 }

@@ -1,0 +1,96 @@
+import { Agent, errors, request as send } from 'undici';
+import type {
+  Upstream,
+  UpstreamFault,
+  UpstreamResponse,
+  UpstreamTransport,
+} from '../../gateway/upstreams/upstream';
+import { UpstreamError } from '../../gateway/upstreams/upstream';
+
+/** Errors of a connection that never came to be: the upstream has not seen the request. */
+const UNREACHABLE: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/** Upstreams over HTTP, with connections that are kept alive and, per upstream, its own time-outs. */
+export function createHttpUpstreams(): UpstreamTransport {
+  const agents = new Map<string, Agent>();
+
+  const agentOf = ({ name, timeouts }: Upstream): Agent => {
+    let agent = agents.get(name);
+    if (agent === undefined) {
+      agent = new Agent({
+        // As many as calls are under way: a model's answer takes seconds, and none may queue behind another.
+        connections: null,
+        pipelining: 1,
+        connect: { timeout: timeouts.connect },
+        headersTimeout: timeouts.firstByte,
+        bodyTimeout: timeouts.idle,
+      });
+      agents.set(name, agent);
+    }
+    return agent;
+  };
+
+  return {
+    async send(upstream, { path, headers, body, signal }) {
+      try {
+        const response = await send(upstream.url + path, {
+          ...{ method: 'POST', body, signal, dispatcher: agentOf(upstream) },
+          headers: {
+            'content-type': 'application/json',
+            'accept-encoding': 'identity',
+            ...headers,
+          },
+        });
+        return {
+          status: response.statusCode,
+          headers: response.headers,
+          body: readable(upstream, response.body),
+        } satisfies UpstreamResponse;
+      } catch (error) {
+        throw toUpstreamError(upstream, error);
+      }
+    },
+    async close() {
+      await Promise.all(Array.from(agents.values(), (agent) => agent.destroy()));
+    },
+  };
+}
+
+async function* readable(
+  upstream: Upstream,
+  body: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw toUpstreamError(upstream, error);
+  }
+}
+
+const WORDS: Readonly<Record<UpstreamFault, string>> = {
+  unreachable: 'the upstream cannot be reached',
+  slow: 'the upstream did not answer in time',
+  cut: 'the upstream broke off its answer',
+  garbage: 'the upstream answered something that is not HTTP',
+};
+
+function toUpstreamError(upstream: Upstream, cause: unknown): UpstreamError {
+  const fault = faultOf(cause);
+  return new UpstreamError(fault, WORDS[fault], { upstream: upstream.name, cause });
+}
+
+function faultOf(error: unknown): UpstreamFault {
+  if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) {
+    return 'slow';
+  }
+  if (error instanceof errors.HTTPParserError) return 'garbage';
+  const code = (error as { readonly code?: unknown } | null)?.code;
+  return typeof code === 'string' && UNREACHABLE.has(code) ? 'unreachable' : 'cut';
+}

@@ -1,0 +1,108 @@
+import type { ProtocolName } from '../../../schemas/gateway-config';
+import { editJson, type JsonEdit } from '../../edit-json';
+import { sseEvent } from '../../sse';
+import type { OwnAnswer, Protocol } from '../protocol';
+import { parseChatBody } from './chat-body';
+import { createChatReader } from './chat-reader';
+
+/** Members that we read: two of one name could be read differently by the upstream. */
+const READ = ['model', 'messages', 'tools', 'tool_choice', 'stream', 'n'];
+const DONE = 'data: [DONE]\n\n';
+
+/** OpenAI's chat completions. Source: https://platform.openai.com/docs/api-reference/chat */
+export const chat: Protocol = {
+  name: 'chat' satisfies ProtocolName,
+  path: '/chat/completions',
+
+  parse(text, interner) {
+    const { request, toolset } = parseChatBody(text, interner);
+    const { metadata, safety_identifier: safetyIdentifier, user } = request;
+    return {
+      ...{ text, request, toolset, isStream: request.stream === true },
+      sessionNames: [metadata?.['session_id'], safetyIdentifier, user],
+    };
+  },
+
+  forUpstream({ text, request, isStream }, { model, tokenIds }) {
+    const asksUsage = readsTrue(request['stream_options'], 'include_usage');
+    const asksTokenIds = request['return_token_ids'] === true;
+    const asksLogprobs = request['logprobs'] === true;
+    const edits: JsonEdit[] = [];
+    const add = (path: JsonEdit['path'], value: unknown): void =>
+      void edits.push({ path, to: JSON.stringify(value), isAdded: true });
+    if (model !== request.model) add(['model'], model);
+    if (isStream && !asksUsage) {
+      // null would have to become an object, which no edit of a member of it can do.
+      if (request['stream_options'] === null) add(['stream_options'], { include_usage: true });
+      else add(['stream_options', 'include_usage'], true);
+    }
+    if (tokenIds && !asksTokenIds) add(['return_token_ids'], true);
+    if (tokenIds && !asksLogprobs) add(['logprobs'], true);
+    return {
+      body: editJson(text, edits, READ),
+      reader: createChatReader({
+        choices: request.n ?? 1,
+        hidesUsage: isStream && !asksUsage,
+        hidesTokenIds: tokenIds && !asksTokenIds,
+        hidesLogprobs: tokenIds && !asksLogprobs,
+      }),
+    };
+  },
+
+  render(_, answer) {
+    return {
+      ...head(answer, 'chat.completion'),
+      choices: [
+        {
+          index: 0,
+          message: { content: null, refusal: null, ...answer.message },
+          logprobs: null,
+          finish_reason: answer.finishReason,
+        },
+      ],
+      usage: usageOf(answer),
+    };
+  },
+
+  renderStream({ request }, answer) {
+    const chunk = (choices: readonly object[], rest = {}): string =>
+      sseEvent(JSON.stringify({ ...head(answer, 'chat.completion.chunk'), choices, ...rest }));
+    const choice = (delta: object, finishReason: string | null): object => ({
+      ...{ index: 0, delta, logprobs: null, finish_reason: finishReason },
+    });
+    const { tool_calls: calls, ...message } = answer.message;
+    const events = [chunk([choice({ content: null, refusal: null, ...message }, null)])];
+    for (const [index, call] of (calls ?? []).entries()) {
+      events.push(chunk([choice({ tool_calls: [{ index, ...call }] }, null)]));
+    }
+    events.push(chunk([choice({}, answer.finishReason)]));
+    if (readsTrue(request['stream_options'], 'include_usage')) {
+      events.push(chunk([], { usage: usageOf(answer) }));
+    }
+    return [...events, DONE];
+  },
+
+  errorBody: ({ body }) => body,
+  errorEvent: ({ body }) => sseEvent(JSON.stringify(body)),
+};
+
+function head({ id, model, atMs }: OwnAnswer, object: string): object {
+  return { id, object, created: Math.floor(atMs / 1_000), model };
+}
+
+function usageOf({ usage: { promptTokens, completionTokens } }: OwnAnswer): object {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+  };
+}
+
+/** Whether the member of what may be anything is true. */
+function readsTrue(value: unknown, member: string): boolean {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    (value as Record<string, unknown>)[member] === true
+  );
+}

@@ -1,0 +1,107 @@
+import type { ChatRequest } from '../../schemas/chat';
+import type { SampledTokens } from '../../schemas/decision';
+import type { ProtocolName } from '../../schemas/gateway-config';
+import type { Message } from '../../schemas/message';
+import type { ErrorAnswer } from '../error-response';
+import type { SseEvent } from '../sse';
+import { UpstreamError } from '../upstreams/upstream';
+import type { Toolset, ToolsetInterner } from '../toolset-interner';
+
+/**
+ * One way in which clients and upstreams speak. All that is particular to it is behind this interface; the internal form, in which calls
+ * are recorded and policies are asked, is that of chat completions.
+ *
+ *     body ─parse─▶ ProtocolCall ─forUpstream─▶ upstream ─AnswerReader─▶ what the client gets, and the answer for the record
+ *                        └──── request ─▶ policy ─▶ render | renderStream ─▶ what the client gets
+ */
+export interface Protocol {
+  readonly name: ProtocolName;
+  /** Behind the upstream's base URL. */
+  readonly path: string;
+  /** @throws {RequestError} 400 for what cannot be answered. */
+  parse(text: string, interner: ToolsetInterner): ProtocolCall;
+  /** The same body, but for what has to be changed: every other byte reaches the upstream as it was sent. */
+  forUpstream(call: ProtocolCall, options: ForUpstream): UpstreamCall;
+  /** The answer of a policy of ours, as the body of an answer that is not streamed. */
+  render(call: ProtocolCall, answer: OwnAnswer): object;
+  /** The same as the events of a stream, each as text. */
+  renderStream(call: ProtocolCall, answer: OwnAnswer): string[];
+  /** An error in the shape that the protocol's clients read. */
+  errorBody(error: ErrorAnswer, requestId: string): object;
+  /** The same in a stream whose status is out already, as text. */
+  errorEvent(error: ErrorAnswer, requestId: string): string;
+}
+
+/** A request, read. */
+export interface ProtocolCall {
+  /** The body as it came. */
+  readonly text: string;
+  /** In the internal form. */
+  readonly request: ChatRequest;
+  readonly toolset: Toolset | null;
+  readonly isStream: boolean;
+  /** What the body says about whose it is, best first; whatever is not a string is ignored. */
+  readonly sessionNames: readonly unknown[];
+}
+
+export interface ForUpstream {
+  /** What the model is called there. */
+  readonly model: string;
+  /** Whether token ids are to be asked for, see UpstreamConfig. */
+  readonly tokenIds: boolean;
+}
+
+export interface UpstreamCall {
+  readonly body: string;
+  readonly reader: AnswerReader;
+}
+
+/** Reads one answer of an upstream as it passes, and takes out what the client did not ask for. Either `whole` once, or `event`s. */
+export interface AnswerReader {
+  /** @returns what the client gets. @throws {UpstreamError} if it is not of the protocol. */
+  whole(text: string): string;
+  /** @throws {UpstreamError} */
+  event(event: SseEvent): RelayedEvent;
+  /** What was answered; null unless all of it has come: a part of an answer is never taken for one. */
+  answer(): UpstreamAnswer | null;
+}
+
+export interface RelayedEvent {
+  /** What the client gets; empty for an event that it did not ask for. */
+  readonly text: string;
+  /** The answer is whole with it: it goes out when the decision is durable, and so do all that follow. */
+  readonly isHeld: boolean;
+  /** Nothing follows that anybody needs. */
+  readonly isLast: boolean;
+}
+
+/** What an upstream answered, in the internal form. */
+export interface UpstreamAnswer {
+  /** How the upstream names its answer. */
+  readonly responseId: string | null;
+  /** One for each choice (`n`). */
+  readonly outputs: readonly [Message, ...Message[]];
+  readonly finishReason: string | null;
+  readonly tokens: SampledTokens | null;
+  readonly usage: { readonly promptTokens: number; readonly completionTokens: number } | null;
+}
+
+/** What a policy of ours answered. */
+export interface OwnAnswer {
+  readonly id: string;
+  readonly model: string;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  readonly message: Message;
+  readonly finishReason: 'stop' | 'tool_calls';
+  readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
+}
+
+/** An upstream answered with success, and what it said is not of the protocol. The message quotes nothing of it. */
+export function notOfProtocol(expected: string, cause?: unknown): UpstreamError {
+  return new UpstreamError(
+    'garbage',
+    `the upstream’s answer is not of its protocol: expected ${expected}`,
+    { cause },
+  );
+}

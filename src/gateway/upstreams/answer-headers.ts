@@ -1,0 +1,19 @@
+import type { UpstreamResponse } from './upstream';
+
+/** Headers of an upstream's answer that its clients read: how long to wait, what is left of a limit, who to tell. */
+const HANDED_ON =
+  /^(?:retry-after(?:-ms)?|(?:anthropic|x)-ratelimit-[a-z0-9-]+|openai-processing-ms)$/;
+
+/** How an upstream names the request, for its own support. */
+export const UPSTREAM_REQUEST_ID = 'x-ratchet-upstream-request-id';
+
+/** What of an upstream's headers reaches the client: never those that belong to the connection, or that say how the body was packed. */
+export function answerHeaders({ headers }: UpstreamResponse): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (typeof value === 'string' && HANDED_ON.test(name)) kept[name] = value;
+  }
+  const requestId = headers['x-request-id'] ?? headers['request-id'];
+  if (typeof requestId === 'string') kept[UPSTREAM_REQUEST_ID] = requestId;
+  return kept;
+}

@@ -1,0 +1,53 @@
+import type { GatewayConfig, Target } from '../../schemas/gateway-config';
+import { durationMs } from '../../schemas/duration';
+import type { Upstream } from './upstream';
+
+/** One way to answer for a model name. */
+export interface ModelTarget {
+  readonly upstream: Upstream;
+  /** What the model is called there. */
+  readonly model: string;
+}
+
+/** Which model names are answered by upstreams, and by which. */
+export interface ModelTable {
+  readonly names: readonly string[];
+  /** The first is asked first; null if no upstream answers for the name. */
+  targets(model: string): readonly [ModelTarget, ...ModelTarget[]] | null;
+}
+
+export const NO_UPSTREAMS: ModelTable = { names: [], targets: () => null };
+
+/** @param keys by upstream: the API keys that the configuration refers to. */
+export function createModelTable(
+  { upstreams, models }: GatewayConfig,
+  keys: ReadonlyMap<string, string>,
+): ModelTable {
+  const byName = new Map(
+    Object.entries(upstreams).map(([name, { url, protocols, tokenIds, timeouts }]) => {
+      const upstream: Upstream = {
+        ...{ name, url, protocols, tokenIds, key: keys.get(name) ?? null },
+        timeouts: {
+          connect: durationMs(timeouts.connect),
+          firstByte: durationMs(timeouts.firstByte),
+          idle: durationMs(timeouts.idle),
+        },
+      };
+      return [name, upstream] as const;
+    }),
+  );
+  const toTarget = (alias: string, { upstream, model = alias }: Target): ModelTarget => ({
+    upstream: byName.get(upstream) as Upstream, // the schema says that there is one
+    model,
+  });
+  const table = new Map(
+    Object.entries(models).map(([alias, targets]) => [
+      alias,
+      targets.map((target) => toTarget(alias, target)),
+    ]),
+  );
+  return {
+    names: [...table.keys()],
+    targets: (model) => (table.get(model) as [ModelTarget, ...ModelTarget[]] | undefined) ?? null,
+  };
+}

@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { Duration } from './duration';
+import { Name } from './ids';
+
+/** How clients and upstreams speak: OpenAI's chat completions, OpenAI's Responses, Anthropic's Messages, OpenAI's embeddings. */
+export const ProtocolName = z.enum(['chat', 'responses', 'messages', 'embeddings']);
+export type ProtocolName = z.infer<typeof ProtocolName>;
+
+/** Where a secret is: never in the configuration itself, which people commit and paste. */
+export const SecretReference = z.union([
+  z.strictObject({ env: z.string().min(1) }),
+  z.strictObject({ file: z.string().min(1) }),
+]);
+export type SecretReference = z.infer<typeof SecretReference>;
+
+/** A server that answers for models whose weights are not ours. */
+export const UpstreamConfig = z.strictObject({
+  /** What stands before `/chat/completions`, e.g. `https://api.openai.com/v1`. */
+  url: z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')),
+  protocols: z.array(ProtocolName).min(1).default(['chat', 'embeddings']),
+  /** What is sent to it as its API key. Left out where it asks for none. */
+  key: SecretReference.optional(),
+  /** Whether it takes `return_token_ids` (vLLM): token ids and log-probabilities are then asked for and recorded, and hidden from the agent. */
+  tokenIds: z.boolean().default(false),
+  timeouts: z
+    .strictObject({
+      connect: Duration.default('10s'),
+      /** Until the answer begins. A model may think for minutes before it does. */
+      firstByte: Duration.default('10m'),
+      /** Between two pieces of an answer. */
+      idle: Duration.default('2m'),
+    })
+    .prefault({}),
+});
+export type UpstreamConfig = z.infer<typeof UpstreamConfig>;
+
+/** One way to answer for a model name. */
+export const Target = z.strictObject({
+  upstream: Name,
+  /** What the model is called there; the name that the agent used when left out. */
+  model: z.string().min(1).optional(),
+});
+export type Target = z.infer<typeof Target>;
+
+/** What agents may write into `model`. Names that begin with `ratchet/` are our own policies'. */
+const ModelName = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,200}$/, 'expected printable characters without spaces')
+  .refine((name) => !name.startsWith('ratchet/'), 'names under ratchet/ are those of policies');
+
+/** The gateway's configuration file (`RATCHET_GATEWAY_CONFIG`). */
+export const GatewayConfig = z
+  .strictObject({
+    upstreams: z.record(Name, UpstreamConfig).default({}),
+    models: z.record(ModelName, z.array(Target).min(1)).default({}),
+  })
+  .superRefine(({ upstreams, models }, context) => {
+    for (const [model, targets] of Object.entries(models)) {
+      for (const [i, { upstream }] of targets.entries()) {
+        if (Object.hasOwn(upstreams, upstream)) continue;
+        const known = Object.keys(upstreams).join(', ');
+        context.addIssue({
+          code: 'custom',
+          path: ['models', model, i, 'upstream'],
+          message: `there is no upstream of this name: expected one of ${known || '(none is configured)'}`,
+        });
+      }
+    }
+  });
+export type GatewayConfig = z.infer<typeof GatewayConfig>;

@@ -1,0 +1,369 @@
+import { UpstreamError } from '../../../src/gateway/upstreams/upstream';
+import { createFakeUpstreams, type FakeUpstreams } from '../../fakes/fake-upstreams';
+import { createFixture, type Fixture } from './gateway-fixture';
+
+const SESSION = 'run-1/0/task-1/0';
+const CHAT = '/v1/chat/completions';
+const KEY = 'sk-of-the-upstream';
+
+const CONFIG = {
+  upstreams: {
+    main: { url: 'https://llm.example/v1/', key: { env: 'KEY' } },
+    vllm: { url: 'http://vllm.example/v1', tokenIds: true },
+  },
+  models: {
+    'gpt-5': [{ upstream: 'main' }],
+    alias: [{ upstream: 'main', model: 'gpt-5-2026-10-01' }],
+    open: [{ upstream: 'vllm', model: 'qwen' }],
+  },
+};
+
+const completion = {
+  ...{ id: 'chatcmpl-up-1', object: 'chat.completion', created: 1, model: 'gpt-5' },
+  choices: [{ index: 0, message: { role: 'assistant', content: 'Hello.' }, finish_reason: 'stop' }],
+  usage: { prompt_tokens: 7, completion_tokens: 2, total_tokens: 9 },
+};
+
+function ask(overrides: object = {}): object {
+  return { model: 'gpt-5', messages: [{ role: 'user', content: 'hi' }], ...overrides };
+}
+
+interface Relay extends Fixture {
+  readonly upstreams: FakeUpstreams;
+  /** The answer's text as it is. */
+  text(body: object | string, headers?: Record<string, string>): Promise<string>;
+}
+
+async function openRelay(): Promise<Relay> {
+  const upstreams = createFakeUpstreams(CONFIG, { main: KEY });
+  const gateway = await createFixture({ upstreams });
+  const token = gateway.session();
+  return {
+    ...gateway,
+    upstreams,
+    async text(body, headers = {}) {
+      const response = await gateway.app.request(CHAT, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, ...headers },
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      });
+      return response.text();
+    },
+  };
+}
+
+const chunk = (delta: object, finishReason: string | null = null, rest: object = {}): string =>
+  `data: ${JSON.stringify({
+    ...{ id: 'chatcmpl-up-2', object: 'chat.completion.chunk', created: 1, model: 'gpt-5' },
+    choices: [{ index: 0, delta, finish_reason: finishReason, ...rest }],
+  })}\n\n`;
+const usageChunk = `data: ${JSON.stringify({
+  ...{ id: 'chatcmpl-up-2', object: 'chat.completion.chunk', choices: [] },
+  usage: { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 },
+})}\n\n`;
+const DONE = 'data: [DONE]\n\n';
+
+describe('a call that an upstream answers', () => {
+  test('reaches it byte by byte as it was sent, under the upstream’s key and without the agent’s', async () => {
+    const gateway = await openRelay();
+    const body =
+      '{ "messages":[{"role":"user","content":"h\\u00ef"}],\n "seed": 12345678901234567890,"x_new":{"a":1.50},"model":"gpt-5"}';
+    gateway.upstreams.answerJson(completion);
+    await gateway.text(body, { 'x-secret': 's', cookie: 'c', 'openai-beta': 'b=1' });
+    const [sent] = gateway.upstreams.requests;
+    expect(sent?.body).toBe(body);
+    expect(sent?.upstream.url).toBe('https://llm.example/v1');
+    expect(sent?.path).toBe('/chat/completions');
+    expect(sent?.headers).toEqual({ authorization: `Bearer ${KEY}`, 'openai-beta': 'b=1' });
+  });
+
+  test('asks for the model by the name that it has there', async () => {
+    const gateway = await openRelay();
+    gateway.upstreams.answerJson(completion);
+    await gateway.text(ask({ model: 'alias' }));
+    expect(JSON.parse(gateway.upstreams.requests[0]?.body ?? '')).toEqual(
+      ask({ model: 'gpt-5-2026-10-01' }),
+    );
+  });
+
+  test('is answered byte by byte as the upstream did, and told what the upstream says of limits', async () => {
+    const gateway = await openRelay();
+    const body = `{"id":"a", "x_unknown": 98765432109876543210,"choices":${JSON.stringify(completion.choices)} }`;
+    gateway.upstreams.answerJson(body, {
+      headers: {
+        ...{ 'content-type': 'application/json; charset=utf-8', 'x-request-id': 'up-7' },
+        ...{ 'x-ratelimit-remaining-requests': '3', 'set-cookie': 'a=b', 'content-encoding': 'x' },
+      },
+    });
+    const token = gateway.session();
+    const response = await gateway.app.request(CHAT, {
+      ...{ method: 'POST', headers: { authorization: `Bearer ${token}` } },
+      body: JSON.stringify(ask()),
+    });
+    expect(await response.text()).toBe(body);
+    const headers = Object.fromEntries(response.headers);
+    expect(headers).toMatchObject({
+      'content-type': 'application/json; charset=utf-8',
+      'x-ratelimit-remaining-requests': '3',
+      'x-ratchet-upstream-request-id': 'up-7',
+    });
+    expect(headers).not.toHaveProperty('set-cookie');
+    expect(headers).not.toHaveProperty('content-encoding');
+  });
+
+  test('is recorded with the upstream, its name for the answer, and the usage', async () => {
+    const gateway = await openRelay();
+    gateway.upstreams.answerJson(completion);
+    await gateway.text(ask({ model: 'alias' }));
+    const { decisions, messages } = gateway.recorder.take(SESSION);
+    expect(decisions).toHaveLength(1);
+    expect(decisions[0]).toMatchObject({
+      ...{ policy: null, checkpoint: null },
+      upstream: { name: 'main', model: 'gpt-5-2026-10-01', responseId: 'chatcmpl-up-1' },
+      sampled: { kind: 'text', finishReason: 'stop', tokens: null },
+      usage: { promptTokens: 7, completionTokens: 2 },
+    });
+    expect(messages.get(decisions[0]?.output ?? '')).toEqual(completion.choices[0]?.message);
+  });
+
+  test('with several choices is recorded with all of them', async () => {
+    const gateway = await openRelay();
+    const choices = ['a', 'b'].map((content, index) => ({
+      ...{ index, finish_reason: 'stop', message: { role: 'assistant', content } },
+    }));
+    gateway.upstreams.answerJson({ ...completion, choices });
+    await gateway.text(ask({ n: 2 }));
+    const { decisions, messages } = gateway.recorder.take(SESSION);
+    const [decision] = decisions;
+    expect(
+      [decision?.output, ...(decision?.alternatives ?? [])].map(
+        (id) => messages.get(id ?? '')?.content,
+      ),
+    ).toEqual(['a', 'b']);
+  });
+
+  test('that says a member twice is refused: the upstream might read the other one', async () => {
+    const gateway = await openRelay();
+    const reply = await gateway.text(
+      '{"model":"gpt-5","messages":[],"messages":[{"role":"user"}]}',
+    );
+    expect(JSON.parse(reply)).toMatchObject({ error: { param: 'messages', code: 'invalid_json' } });
+    expect(gateway.upstreams.requests).toEqual([]);
+  });
+});
+
+describe('token ids', () => {
+  const whole = {
+    ...completion,
+    prompt_token_ids: [1, 2, 3],
+    choices: [
+      {
+        ...completion.choices[0],
+        token_ids: [10, 11],
+        logprobs: { content: [{ logprob: -0.5 }, { logprob: -0.25 }] },
+      },
+    ],
+  };
+  const TOKENS = { prompt: [1, 2, 3], completion: [10, 11], logprobs: [-0.5, -0.25] };
+
+  test('are asked of an upstream that has them, recorded, and hidden from the agent', async () => {
+    const gateway = await openRelay();
+    gateway.upstreams.answerJson(whole);
+    const answer = JSON.parse(await gateway.text(ask({ model: 'open' }))) as unknown;
+    expect(JSON.parse(gateway.upstreams.requests[0]?.body ?? '')).toMatchObject({
+      ...{ model: 'qwen', return_token_ids: true, logprobs: true },
+    });
+    expect(answer).toEqual({
+      ...completion,
+      choices: [{ ...completion.choices[0], logprobs: null }],
+    });
+    expect(gateway.recorder.take(SESSION).decisions[0]?.sampled).toMatchObject({ tokens: TOKENS });
+  });
+
+  test('stay where the agent asked for them itself', async () => {
+    const gateway = await openRelay();
+    gateway.upstreams.answerJson(whole);
+    const request = ask({ model: 'open', return_token_ids: true, logprobs: true });
+    expect(JSON.parse(await gateway.text(request))).toEqual(whole);
+  });
+
+  test('of a stream are put together from its pieces', async () => {
+    const gateway = await openRelay();
+    const piece = (text: string, id: number, logprob: number): string =>
+      chunk({ content: text }, null, { token_ids: [id], logprobs: { content: [{ logprob }] } });
+    gateway.upstreams.answerEvents([
+      ...[piece('He', 10, -0.5), piece('y', 11, -0.25), chunk({}, 'stop'), DONE],
+    ]);
+    const text = await gateway.text(ask({ model: 'open', stream: true }));
+    expect(text).not.toContain('token_ids');
+    expect(text).not.toContain('-0.25');
+    expect(gateway.recorder.take(SESSION).decisions[0]?.sampled).toMatchObject({
+      tokens: { ...TOKENS, prompt: null },
+    });
+  });
+});
+
+describe('a stream', () => {
+  test('is handed on as it comes, without the usage that only we asked for', async () => {
+    const gateway = await openRelay();
+    const shown = [
+      chunk({ role: 'assistant', content: '' }),
+      chunk({ content: 'Héy' }),
+      ': ping\n\n',
+    ];
+    const end = chunk({}, 'stop');
+    gateway.upstreams.answerEvents([...shown, end, usageChunk, DONE]);
+    const text = await gateway.text(ask({ stream: true }));
+    expect(text).toBe([...shown, end, DONE].join(''));
+    expect(JSON.parse(gateway.upstreams.requests[0]?.body ?? '')).toMatchObject({
+      stream_options: { include_usage: true },
+    });
+    const { decisions, messages } = gateway.recorder.take(SESSION);
+    expect(decisions[0]?.usage).toEqual({ promptTokens: 7, completionTokens: 3 });
+    expect(messages.get(decisions[0]?.output ?? '')).toEqual({ role: 'assistant', content: 'Héy' });
+  });
+
+  test('has its usage where the agent asked for it', async () => {
+    const gateway = await openRelay();
+    const events = [chunk({ content: 'a' }, 'stop'), usageChunk, DONE];
+    gateway.upstreams.answerEvents(events);
+    const body = ask({ stream: true, stream_options: { include_usage: true } });
+    expect(await gateway.text(body)).toBe(events.join(''));
+  });
+
+  test('may be cut anywhere by the network, also within a character', async () => {
+    const gateway = await openRelay();
+    const bytes = Buffer.from([chunk({ content: 'Grüße 🙂' }, 'stop'), DONE].join(''));
+    const single = Array.from(bytes, (byte) => Uint8Array.of(byte));
+    gateway.upstreams.answer({ headers: { 'content-type': 'text/event-stream' }, chunks: single });
+    expect(await gateway.text(ask({ stream: true }))).toBe(bytes.toString());
+    const { decisions, messages } = gateway.recorder.take(SESSION);
+    expect(messages.get(decisions[0]?.output ?? '')?.content).toBe('Grüße 🙂');
+  });
+
+  test('of parallel tool calls is put together by their index', async () => {
+    const gateway = await openRelay();
+    const call = (index: number, rest: object): object => ({ tool_calls: [{ index, ...rest }] });
+    gateway.upstreams.answerEvents([
+      chunk(call(0, { id: 'c0', type: 'function', function: { name: 'a', arguments: '' } })),
+      chunk(call(1, { id: 'c1', type: 'function', function: { name: 'b', arguments: '{"x"' } })),
+      chunk(call(0, { function: { arguments: '{}' } })),
+      chunk(call(1, { function: { arguments: ':1}' } })),
+      ...[chunk({}, 'tool_calls'), DONE],
+    ]);
+    await gateway.text(ask({ stream: true }));
+    const { decisions, messages } = gateway.recorder.take(SESSION);
+    expect(messages.get(decisions[0]?.output ?? '')?.tool_calls).toEqual([
+      { id: 'c0', type: 'function', function: { name: 'a', arguments: '{}' } },
+      { id: 'c1', type: 'function', function: { name: 'b', arguments: '{"x":1}' } },
+    ]);
+  });
+
+  test('that ends before it is whole is an error to the agent, and no decision', async () => {
+    const gateway = await openRelay();
+    gateway.upstreams.answerEvents([chunk({ content: 'half an ans' })]);
+    const text = await gateway.text(ask({ stream: true }));
+    expect(text).toContain('half an ans');
+    expect(text).toContain('"code":"upstream_broke_off"');
+    expect(text).not.toContain('[DONE]');
+    const { decisions, failures } = gateway.recorder.take(SESSION);
+    expect(decisions).toEqual([]);
+    expect(failures).toMatchObject([{ status: 502 }]);
+  });
+
+  test('that breaks off after its last word is whole', async () => {
+    const gateway = await openRelay();
+    async function* chunks(): AsyncGenerator<string> {
+      yield chunk({ content: 'all of it' }, 'stop');
+      throw new UpstreamError('cut', 'reset');
+    }
+    gateway.upstreams.answer({
+      headers: { 'content-type': 'text/event-stream' },
+      chunks: chunks(),
+    });
+    expect(await gateway.text(ask({ stream: true }))).toContain('all of it');
+    expect(gateway.recorder.take(SESSION).decisions).toHaveLength(1);
+  });
+
+  test('reaches the agent before it is over, but its end only when the decision is durable', async () => {
+    const gateway = await openRelay();
+    const seen: string[] = [];
+    let isDurable = false;
+    const record = gateway.recorder.record.bind(gateway.recorder);
+    gateway.recorder.record = async (call) => {
+      await new Promise((wake) => setTimeout(wake, 20));
+      isDurable = true;
+      return record(call);
+    };
+    gateway.upstreams.answerEvents([chunk({ content: 'first' }), chunk({}, 'stop'), DONE]);
+    const response = await gateway.app.request(CHAT, {
+      ...{ method: 'POST', headers: { authorization: `Bearer ${gateway.session()}` } },
+      body: JSON.stringify(ask({ stream: true })),
+    });
+    for await (const bytes of response.body ?? []) {
+      const text = Buffer.from(bytes).toString();
+      seen.push(text);
+      expect(text.includes('"finish_reason":"stop"') || text.includes('[DONE]')).toBe(isDurable);
+    }
+    expect(seen).toHaveLength(2);
+  });
+});
+
+describe('an upstream that fails', () => {
+  test('with an error of its own is quoted, with how long to wait', async () => {
+    const gateway = await openRelay();
+    const body = { error: { message: 'slow down', type: 'rate_limit', x_detail: 9 } };
+    gateway.upstreams.answerJson(body, { status: 429, headers: { 'retry-after': '7' } });
+    const reply = await gateway.post(CHAT, gateway.session(), ask());
+    expect(reply).toMatchObject({ status: 429, body });
+    expect(reply.headers.get('retry-after')).toBe('7');
+    expect(gateway.recorder.take(SESSION).failures).toMatchObject([{ status: 429 }]);
+  });
+
+  test('because it refuses our key is a failure of ours, and says nothing of the key', async () => {
+    const gateway = await openRelay();
+    gateway.upstreams.answerJson({ error: { message: `wrong key ${KEY}` } }, { status: 401 });
+    const reply = await gateway.post(CHAT, gateway.session(), ask());
+    expect(reply.status).toBe(502);
+    expect(JSON.stringify(reply.body)).not.toContain(KEY);
+  });
+
+  test.each([
+    ['no JSON', 'secret text'],
+    ['no object', '[1]'],
+    ['no choices', '{"id":"x"}'],
+    ['a choice without a message', '{"choices":[{}]}'],
+    ['a message that is none', '{"choices":[{"message":{"role":"robot"}}]}'],
+  ])('by answering %s is a 502 that quotes nothing', async (_, body) => {
+    const gateway = await openRelay();
+    gateway.upstreams.answerJson(body);
+    const reply = await gateway.post(CHAT, gateway.session(), ask());
+    expect(reply).toMatchObject({ status: 502, body: { error: { code: 'upstream_garbage' } } });
+    expect(JSON.stringify([reply.body, gateway.log])).not.toContain('secret');
+    expect(gateway.recorder.take(SESSION).decisions).toEqual([]);
+  });
+
+  test.each([
+    ['unreachable', 502],
+    ['slow', 504],
+    ['cut', 502],
+  ] as const)('by being %s is a %i', async (fault, status) => {
+    const gateway = await openRelay();
+    gateway.upstreams.answer(new UpstreamError(fault, 'x', { upstream: 'main' }));
+    const reply = await gateway.post(CHAT, gateway.session(), ask());
+    expect(reply.status).toBe(status);
+  });
+});
+
+test('the models of upstreams are listed, and an unknown one is a 404 that names them', async () => {
+  const gateway = await openRelay();
+  const models = await gateway.get('/v1/models', gateway.session());
+  expect(models.body['data']).toEqual(
+    ['ratchet/support', 'gpt-5', 'alias', 'open'].map(
+      (id) => expect.objectContaining({ id }) as unknown,
+    ),
+  );
+  const reply = await gateway.post(CHAT, gateway.session(), ask({ model: 'gpt-9' }));
+  expect(reply).toMatchObject({ status: 404, body: { error: { code: 'model_not_found' } } });
+  expect(reply.body.error?.message).toContain('gpt-5');
+});
