@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { createBatchRecorder } from '../src/gateway/batch-recorder';
+import { createBatchRecorder } from '../src/gateway/recording/batch-recorder';
 import { createGateway } from '../src/gateway/app';
-import type { Recorder } from '../src/gateway/recorder';
-import { serveGateway } from '../src/gateway/serve';
-import { mintSessionToken } from '../src/gateway/session-token';
+import type { Recorder } from '../src/gateway/recording/recorder';
+import { serveGateway } from '../src/gateway/http/serve';
+import { mintSessionToken } from '../src/gateway/keys/session-token';
 import type { Digest } from '../src/schemas/ids';
 import { instantPolicies, manyTools } from './support/instant-policies';
 

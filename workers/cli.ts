@@ -5,7 +5,7 @@ import {
   listApiKeys,
   revokeApiKey,
   type Role as KeyRole,
-} from '../src/gateway/api-keys';
+} from '../src/gateway/keys/api-keys';
 import { describeError, InvalidInputError } from '../src/errors';
 import { endWithStdin, READY } from './demo/child-process';
 import { environmentTable, readEnvironment, Role } from './env';

@@ -1,17 +1,18 @@
 import { Hono } from 'hono';
 import type { PolicyServer } from '../policies/policy-server';
-import type { ApiKeyStore } from './api-keys';
-import { createAuthenticate } from './auth';
-import type { GatewayCounters } from './counters';
-import { createCounters } from './counters';
-import type { SpoolStatus } from './gateway-metrics';
-import type { Recorder } from './recorder';
-import { RequestError } from './request-error';
-import type { RewardWriter } from './reward-writer';
+import type { ApiKeyStore } from './keys/api-keys';
+import { createAuthenticate } from './keys/auth';
+import type { GatewayCounters } from './metrics/counters';
+import { createCounters } from './metrics/counters';
+import type { SpoolStatus } from './metrics/gateway-metrics';
+import type { Recorder } from './recording/recorder';
+import { RequestError } from './http/request-error';
+import type { RewardWriter } from './recording/reward-writer';
 import type { Models } from './model-name';
 import { chat } from './protocols/chat/chat';
-import type { GatewayEnv, LogEntry } from './route';
-import { createRoutes } from './route';
+import type { LogEntry } from './http/route';
+import type { GatewayEnv } from './http/gateway-context';
+import { createRoutes } from './http/route';
 import { postFeedback } from './routes/feedback';
 import { health, readiness } from './routes/health';
 import { metrics } from './routes/metrics';
@@ -54,7 +55,7 @@ export interface Upstreams {
 
 export type Gateway = Hono<GatewayEnv>;
 
-/** The HTTP app. It listens nowhere (see serve.ts) and keeps nothing but caches, so any number of them can stand side by side. */
+/** The HTTP app. It listens nowhere (see http/serve.ts) and keeps nothing but caches, so any number of them can stand side by side. */
 export function createGateway({
   bodyLimitBytes = 4 * 1024 * 1024,
   now = Date.now,

@@ -1,7 +1,7 @@
 import type { ChatRequest } from '../schemas/chat';
 import type { Sampling } from '../schemas/decision';
 import { uniform } from '../rl/counter-rng';
-import type { SessionClaims } from './session-token';
+import type { SessionClaims } from './keys/session-token';
 
 /** How many answers the conversation already holds: the number of this exchange between agent and model, from 0. */
 export function turnOf(request: ChatRequest): number {

@@ -4,13 +4,13 @@ import type { PolicyAnswer, PolicyServer, ServedPolicy } from '../policies/polic
 import type { Decision } from '../schemas/decision';
 import type { Message } from '../schemas/message';
 import { drawOf, samplingOf, turnOf } from './draw';
-import { messageId } from './message-id';
+import { messageId } from './recording/message-id';
 import type { Models, ResolvedPolicy } from './model-name';
 import { unknownModel } from './model-name';
 import type { ProtocolCall, UpstreamAnswer } from './protocols/protocol';
-import type { RecordedCall } from './recorder';
-import { CALL_BYTES, createResponseId } from './response-id';
-import type { SessionClaims } from './session-token';
+import type { RecordedCall } from './recording/recorder';
+import { CALL_BYTES, createResponseId } from './keys/response-id';
+import type { SessionClaims } from './keys/session-token';
 import type { ModelTarget } from './upstreams/model-table';
 
 export interface ModelCallDeps {

@@ -1,8 +1,8 @@
 import type { Digest } from '../schemas/ids';
 import { Digest as DigestSchema, DigestPrefix, Name, namesDigest } from '../schemas/ids';
-import { RequestError } from './request-error';
+import { RequestError } from './http/request-error';
 import type { RoutingReader } from './routing-reader';
-import type { SessionClaims } from './session-token';
+import type { SessionClaims } from './keys/session-token';
 import type { ModelTable, ModelTarget } from './upstreams/model-table';
 
 /** `ratchet/<policy>`, or `ratchet/<policy>@<digest or its first 12 digits>` for exactly that checkpoint. */

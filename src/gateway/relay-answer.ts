@@ -1,11 +1,11 @@
 import { describeError } from '../errors';
-import type { CallRecord, CallRecordDeps } from './call-record';
-import { toErrorAnswer } from './error-response';
+import type { CallRecord, CallRecordDeps } from './recording/call-record';
+import { toErrorAnswer } from './http/error-response';
 import type { Caller, ModelCallDeps } from './model-call';
 import { describeUpstreamCall } from './model-call';
 import type { Protocol, ProtocolCall } from './protocols/protocol';
-import type { Answer } from './route';
-import { readSse } from './sse';
+import type { Answer } from './http/answer';
+import { readSse } from './http/sse';
 import { answerHeaders } from './upstreams/answer-headers';
 import { askUpstream, readAnswer, type AskedUpstream } from './upstreams/ask-upstream';
 import type { ModelTarget } from './upstreams/model-table';

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Tool } from '../schemas/message';
 import { canonicalJson } from '../storage/canonical-json';
 import { sha256Hex } from '../storage/digest';
-import { parseJson, validate } from './json-body';
+import { parseJson, validate } from './http/json-body';
 
 /** The tools of a request, the same objects for the same JSON text: what is derived from them can be kept in a WeakMap. */
 export interface Toolset {

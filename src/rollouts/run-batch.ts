@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { InvalidInputError } from '../errors';
-import type { BatchRecorder, SessionRecording } from '../gateway/batch-recorder';
+import type { BatchRecorder, SessionRecording } from '../gateway/recording/batch-recorder';
 import type { AgentExit, AgentInvocation, AgentRunner } from '../ports/agent-runner';
 import type { HandOver } from '../ports/hand-over';
 import type { AttemptOutcome } from '../schemas/outcome';

@@ -5,8 +5,8 @@ import OpenAI, {
   NotFoundError,
   PermissionDeniedError,
 } from 'openai';
-import type { ServedGateway } from '../../src/gateway/serve';
-import { serveGateway } from '../../src/gateway/serve';
+import type { ServedGateway } from '../../src/gateway/http/serve';
+import { serveGateway } from '../../src/gateway/http/serve';
 import type { Fixture } from '../unit/gateway/gateway-fixture';
 import { createFixture, NOW, OTHER, tools } from '../unit/gateway/gateway-fixture';
 

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { defaultPayloadConverter } from '@temporalio/common';
 import type { WorkflowHandle } from '@temporalio/client';
-import { readLiveLines, mergeSessions } from '../../src/gateway/live-segments';
-import { liveSessionId } from '../../src/gateway/session-id';
+import { readLiveLines, mergeSessions } from '../../src/gateway/recording/live-segments';
+import { liveSessionId } from '../../src/gateway/keys/session-id';
 import type { RunOutcome, RunStatus } from '../../src/loop/run-state';
 import { shuffle, stream } from '../../src/rl/counter-rng';
 import { readSegments } from '../../src/rollouts/segment-reader';

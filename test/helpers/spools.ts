@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { LocalSpoolOptions } from '../../src/adapters/spool/local-spool';
 import { createLocalSpool } from '../../src/adapters/spool/local-spool';
 import type { Processes } from '../../src/adapters/spool/spool-folder';
-import type { Spool } from '../../src/gateway/spool';
+import type { Spool } from '../../src/gateway/recording/spool';
 
 /** Processes of one machine that live and die as a test wants. */
 export interface FakeMachine {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { createApiKey } from '../../src/gateway/api-keys';
+import { createApiKey } from '../../src/gateway/keys/api-keys';
 import { loadProject } from '../load-project';
 import { openKeyFile } from '../gateway';
 import { readEnvironment } from '../env';

@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { IntegrityError, TransientError } from '../../errors';
-import type { ApiKeyStore } from '../../gateway/api-keys';
-import { ApiKeyRecord } from '../../gateway/api-keys';
+import type { ApiKeyStore } from '../../gateway/keys/api-keys';
+import { ApiKeyRecord } from '../../gateway/keys/api-keys';
 import { hasCode } from '../local-store/fs-errors';
 
 const KeyFile = z.strictObject({ formatVersion: z.literal(1), keys: z.array(ApiKeyRecord) });

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { TransientError } from '../../errors';
-import type { Spool, SpooledFile, SpoolEntry } from '../../gateway/spool';
-import { GROUP_BUCKETS, SpoolFullError } from '../../gateway/spool';
+import type { Spool, SpooledFile, SpoolEntry } from '../../gateway/recording/spool';
+import { GROUP_BUCKETS, SpoolFullError } from '../../gateway/recording/spool';
 import type { Disk } from './disk';
 import { codeOf, localDisk } from './disk';
 import { logName, logNumber } from './log-file';

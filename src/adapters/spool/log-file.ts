@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { IntegrityError } from '../../errors';
-import type { SpoolEntry } from '../../gateway/spool';
+import type { SpoolEntry } from '../../gateway/recording/spool';
 import type { Frame } from './frames';
 import { encodeFrame } from './frames';
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { SpoolEntry } from '../../gateway/spool';
+import type { SpoolEntry } from '../../gateway/recording/spool';
 import type { AppendFile, Disk } from './disk';
 import { encodeEntry, encodeHead, encodePart, logName } from './log-file';
 import type { SpoolFolder } from './spool-folder';

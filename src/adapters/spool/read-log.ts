@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { SpooledContents } from '../../gateway/spool';
+import type { SpooledContents } from '../../gateway/recording/spool';
 import type { Disk } from './disk';
 import type { Stretch } from './frames';
 import { scanFrames, scanFramesInTurns } from './frames';

@@ -2,8 +2,8 @@ import type { ChatRequest } from '../../schemas/chat';
 import type { SampledTokens } from '../../schemas/decision';
 import type { ProtocolName } from '../../schemas/gateway-config';
 import type { Message } from '../../schemas/message';
-import type { ErrorAnswer } from '../error-response';
-import type { SseEvent } from '../sse';
+import type { ErrorAnswer } from '../http/error-response';
+import type { SseEvent } from '../http/sse';
 import { UpstreamError } from '../upstreams/upstream';
 import type { Toolset, ToolsetInterner } from '../toolset-interner';
 

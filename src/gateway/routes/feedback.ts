@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import type { Principal } from '../auth';
-import { parseJson, validate } from '../json-body';
-import { readBody } from '../read-body';
-import { badRequest, forbidden, RequestError } from '../request-error';
-import { readResponseId } from '../response-id';
-import type { RewardWriter } from '../reward-writer';
-import type { Handler } from '../route';
-import { headerOf } from '../route';
-import { isLiveSessionOf, liveSessionId } from '../session-id';
+import type { Principal } from '../keys/auth';
+import { parseJson, validate } from '../http/json-body';
+import { readBody } from '../http/read-body';
+import { badRequest, forbidden, RequestError } from '../http/request-error';
+import { readResponseId } from '../keys/response-id';
+import type { RewardWriter } from '../recording/reward-writer';
+import type { Handler } from '../http/route';
+import { headerOf } from '../http/gateway-context';
+import { isLiveSessionOf, liveSessionId } from '../keys/session-id';
 
 const FEEDBACK_SCORER = 'feedback';
 const RecordId = z.string().min(1).max(200);

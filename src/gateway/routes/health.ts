@@ -1,7 +1,7 @@
 import { TransientError } from '../../errors';
-import { spoolState } from '../drain-spool';
-import type { SpoolStatus } from '../gateway-metrics';
-import type { Handler } from '../route';
+import { spoolState } from '../recording/drain-spool';
+import type { SpoolStatus } from '../metrics/gateway-metrics';
+import type { Handler } from '../http/route';
 import type { RoutingReader } from '../routing-reader';
 
 export interface ReadinessDeps {

@@ -1,8 +1,8 @@
-import type { GatewayCounters } from '../counters';
-import type { SpoolStatus } from '../gateway-metrics';
-import { gatewayMetrics } from '../gateway-metrics';
-import { PROMETHEUS_TYPE, toPrometheusText } from '../prometheus-text';
-import type { GatewayContext } from '../route';
+import type { GatewayCounters } from '../metrics/counters';
+import type { SpoolStatus } from '../metrics/gateway-metrics';
+import { gatewayMetrics } from '../metrics/gateway-metrics';
+import { PROMETHEUS_TYPE, toPrometheusText } from '../metrics/prometheus-text';
+import type { GatewayContext } from '../http/gateway-context';
 
 export interface MetricsDeps {
   readonly counters: GatewayCounters;

@@ -1,17 +1,19 @@
-import type { Principal } from '../auth';
-import type { CallRecord, CallRecordDeps } from '../call-record';
-import { createCallRecord } from '../call-record';
+import type { Principal } from '../keys/auth';
+import type { CallRecord, CallRecordDeps } from '../recording/call-record';
+import { createCallRecord } from '../recording/call-record';
 import type { Caller, ModelCallDeps } from '../model-call';
 import { callModel } from '../model-call';
 import type { ResolvedPolicy } from '../model-name';
 import { modelName, resolveModel } from '../model-name';
 import type { Protocol, ProtocolCall } from '../protocols/protocol';
-import { readBody } from '../read-body';
+import { readBody } from '../http/read-body';
 import { relayAnswer } from '../relay-answer';
-import { badRequest, forbidden } from '../request-error';
-import type { Answer, GatewayContext, Handler } from '../route';
-import { headerOf } from '../route';
-import { liveSessionId, liveSessionName, SESSION_HEADER } from '../session-id';
+import { badRequest, forbidden } from '../http/request-error';
+import type { Handler } from '../http/route';
+import type { GatewayContext } from '../http/gateway-context';
+import type { Answer } from '../http/answer';
+import { headerOf } from '../http/gateway-context';
+import { liveSessionId, liveSessionName, SESSION_HEADER } from '../keys/session-id';
 import { ToolsetInterner } from '../toolset-interner';
 import type { UpstreamTransport } from '../upstreams/upstream';
 

@@ -1,7 +1,7 @@
-import type { Principal } from '../auth';
+import type { Principal } from '../keys/auth';
 import type { Models } from '../model-name';
 import { knownModels } from '../model-name';
-import type { Handler } from '../route';
+import type { Handler } from '../http/route';
 
 /** `GET /v1/models`, as OpenAI's: the policies that answer under `ratchet/<policy>`, and the models of upstreams. */
 export function listModels(models: Models): Handler<Principal> {

@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { Sampling } from '../../schemas/decision';
 import { Digest, Name } from '../../schemas/ids';
-import type { Principal } from '../auth';
-import { parseJson, validate } from '../json-body';
-import { readBody } from '../read-body';
-import type { Handler } from '../route';
-import { mintSessionToken } from '../session-token';
+import type { Principal } from '../keys/auth';
+import { parseJson, validate } from '../http/json-body';
+import { readBody } from '../http/read-body';
+import type { Handler } from '../http/route';
+import { mintSessionToken } from '../keys/session-token';
 
 /** The body of `POST /v1/sessions`. */
 export const SessionRequest = z

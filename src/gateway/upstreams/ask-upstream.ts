@@ -1,6 +1,6 @@
 import type { Protocol, ProtocolCall } from '../protocols/protocol';
 import type { AnswerReader } from '../protocols/protocol';
-import { RequestError } from '../request-error';
+import { RequestError } from '../http/request-error';
 import type { ModelTarget } from './model-table';
 import type { Upstream, UpstreamResponse, UpstreamTransport } from './upstream';
 import { UpstreamError } from './upstream';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { distPath } from '../../../src/adapters/dist-path';
 import { createLocalKeyFile } from '../../../src/adapters/local-key-file/local-key-file';
-import { createApiKey } from '../../../src/gateway/api-keys';
+import { createApiKey } from '../../../src/gateway/keys/api-keys';
 import type { ObjectStore } from '../../../src/storage/object-store';
 import { devServerArguments } from '../../../workers/servers/dev-server-process';
 import { anyFreePort } from '../../../workers/servers/ports';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { createCounters } from '../../../src/gateway/counters';
-import { gatewayMetrics, type SpoolStatus } from '../../../src/gateway/gateway-metrics';
+import { createCounters } from '../../../src/gateway/metrics/counters';
+import { gatewayMetrics, type SpoolStatus } from '../../../src/gateway/metrics/gateway-metrics';
 import { METRICS } from '../../../src/ports/meter';
 import { environmentTable } from '../../../workers/env';
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLocalKeyFile } from '../../../src/adapters/local-key-file/local-key-file';
 import { IntegrityError, InvalidInputError, NotFoundError } from '../../../src/errors';
-import { createApiKeyVerifier } from '../../../src/gateway/api-key-verifier';
-import { createApiKey, listApiKeys, revokeApiKey } from '../../../src/gateway/api-keys';
+import { createApiKeyVerifier } from '../../../src/gateway/keys/api-key-verifier';
+import { createApiKey, listApiKeys, revokeApiKey } from '../../../src/gateway/keys/api-keys';
 import { createMemoryKeys } from './gateway-fixture';
 
 let folder: string;

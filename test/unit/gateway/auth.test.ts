@@ -1,6 +1,6 @@
-import { mintSessionToken } from '../../../src/gateway/session-token';
-import type { Role } from '../../../src/gateway/api-keys';
-import { revokeApiKey } from '../../../src/gateway/api-keys';
+import { mintSessionToken } from '../../../src/gateway/keys/session-token';
+import type { Role } from '../../../src/gateway/keys/api-keys';
+import { revokeApiKey } from '../../../src/gateway/keys/api-keys';
 import type { Fixture } from './gateway-fixture';
 import { chat, claimsOf, createFixture, NOW, SIGNING_KEY } from './gateway-fixture';
 

@@ -1,5 +1,5 @@
 import { TransientError } from '../../../src/errors';
-import { createBatchRecorder } from '../../../src/gateway/batch-recorder';
+import { createBatchRecorder } from '../../../src/gateway/recording/batch-recorder';
 import { recordedCall } from './recorded-call';
 
 describe('a batch’s recorder', () => {

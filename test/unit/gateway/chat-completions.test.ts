@@ -1,8 +1,8 @@
 import { TransientError } from '../../../src/errors';
 import type { GatewayDeps } from '../../../src/gateway/app';
-import { messageId } from '../../../src/gateway/message-id';
+import { messageId } from '../../../src/gateway/recording/message-id';
 import { createChatReader } from '../../../src/gateway/protocols/chat/chat-reader';
-import type { Recorder } from '../../../src/gateway/recorder';
+import type { Recorder } from '../../../src/gateway/recording/recorder';
 import { uniform } from '../../../src/rl/counter-rng';
 import type { Fixture } from './gateway-fixture';
 import { CANDIDATE, CHAMPION, chat, createFixture, OTHER, tools } from './gateway-fixture';

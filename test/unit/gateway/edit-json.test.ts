@@ -1,4 +1,4 @@
-import { editJson, type JsonEdit } from '../../../src/gateway/edit-json';
+import { editJson, type JsonEdit } from '../../../src/gateway/http/edit-json';
 
 const set = (path: JsonEdit['path'], to: unknown, isAdded = false): JsonEdit => ({
   path,

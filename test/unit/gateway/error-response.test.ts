@@ -8,8 +8,8 @@ import {
   TransientError,
   UnsupportedOpError,
 } from '../../../src/errors';
-import { toErrorAnswer } from '../../../src/gateway/error-response';
-import { badRequest, forbidden, unauthorized } from '../../../src/gateway/request-error';
+import { toErrorAnswer } from '../../../src/gateway/http/error-response';
+import { badRequest, forbidden, unauthorized } from '../../../src/gateway/http/request-error';
 
 describe('what is thrown becomes', () => {
   test.each([

@@ -1,6 +1,6 @@
 import { InvalidInputError } from '../../../src/errors';
-import { createRewardWriter } from '../../../src/gateway/reward-writer';
-import { createResponseId } from '../../../src/gateway/response-id';
+import { createRewardWriter } from '../../../src/gateway/recording/reward-writer';
+import { createResponseId } from '../../../src/gateway/keys/response-id';
 import { RewardRecord } from '../../../src/schemas/reward';
 import { readJsonLines } from '../../../src/storage/json-objects';
 import { rewardsPrefix } from '../../../src/storage/keys';

@@ -1,4 +1,4 @@
-import { findJsonError } from '../../../src/gateway/json-error';
+import { findJsonError } from '../../../src/gateway/http/json-error';
 import { stream } from '../../../src/rl/counter-rng';
 
 describe('the place of a JSON error', () => {

@@ -1,4 +1,4 @@
-import { mergeSessions } from '../../../src/gateway/live-segments';
+import { mergeSessions } from '../../../src/gateway/recording/live-segments';
 import type { Decision } from '../../../src/schemas/decision';
 import type { LiveLine } from '../../../src/schemas/live-line';
 import type { SegmentLine } from '../../../src/schemas/trajectory';

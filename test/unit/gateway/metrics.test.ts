@@ -1,5 +1,5 @@
-import { createSpoolDrain } from '../../../src/gateway/drain-spool';
-import { createSpoolRecorder } from '../../../src/gateway/spool-recorder';
+import { createSpoolDrain } from '../../../src/gateway/recording/drain-spool';
+import { createSpoolRecorder } from '../../../src/gateway/recording/spool-recorder';
 import { createMemoryObjectStore } from '../../fakes/memory-object-store';
 import type { SpoolFixture } from '../../helpers/spools';
 import { createSpoolFixture } from '../../helpers/spools';

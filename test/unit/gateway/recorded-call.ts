@@ -1,4 +1,4 @@
-import type { RecordedCall } from '../../../src/gateway/recorder';
+import type { RecordedCall } from '../../../src/gateway/recording/recorder';
 import type { Decision } from '../../../src/schemas/decision';
 import { NOW, OTHER, tools } from './gateway-fixture';
 

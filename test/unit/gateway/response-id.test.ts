@@ -1,4 +1,4 @@
-import { createResponseId, readResponseId } from '../../../src/gateway/response-id';
+import { createResponseId, readResponseId } from '../../../src/gateway/keys/response-id';
 import { SIGNING_KEY } from './gateway-fixture';
 
 const parts = {

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { TransientError } from '../../../src/errors';
-import { serveGateway } from '../../../src/gateway/serve';
+import { serveGateway } from '../../../src/gateway/http/serve';
 import { chat, createFixture } from './gateway-fixture';
 
 const post = (url: string, key: string, body: unknown): Promise<Response> =>

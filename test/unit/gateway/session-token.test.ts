@@ -1,6 +1,6 @@
 import { InvalidInputError } from '../../../src/errors';
-import { RequestError } from '../../../src/gateway/request-error';
-import { mintSessionToken, verifySessionToken } from '../../../src/gateway/session-token';
+import { RequestError } from '../../../src/gateway/http/request-error';
+import { mintSessionToken, verifySessionToken } from '../../../src/gateway/keys/session-token';
 import { claimsOf, NOW, SIGNING_KEY } from './gateway-fixture';
 
 const token = mintSessionToken(SIGNING_KEY, claimsOf());

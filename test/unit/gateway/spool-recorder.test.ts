@@ -1,7 +1,7 @@
-import { createSpoolDrain } from '../../../src/gateway/drain-spool';
-import { mergeSessions, readLiveLines } from '../../../src/gateway/live-segments';
-import { createSpoolRecorder } from '../../../src/gateway/spool-recorder';
-import type { Spool } from '../../../src/gateway/spool';
+import { createSpoolDrain } from '../../../src/gateway/recording/drain-spool';
+import { mergeSessions, readLiveLines } from '../../../src/gateway/recording/live-segments';
+import { createSpoolRecorder } from '../../../src/gateway/recording/spool-recorder';
+import type { Spool } from '../../../src/gateway/recording/spool';
 import { livePrefix } from '../../../src/storage/keys';
 import type { ObjectStore } from '../../../src/storage/object-store';
 import type { FlakyDisk } from '../../fakes/flaky-disk';

@@ -1,4 +1,4 @@
-import { createBatchRecorder } from '../../../src/gateway/batch-recorder';
+import { createBatchRecorder } from '../../../src/gateway/recording/batch-recorder';
 import { IntegrityError } from '../../../src/errors';
 import type { CheckpointFiles, Feedback } from '../../../src/policies/policy-kind';
 import type { BatchManifest } from '../../../src/rollouts/batch-manifest';

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { createBatchRecorder } from '../../../src/gateway/batch-recorder';
+import { createBatchRecorder } from '../../../src/gateway/recording/batch-recorder';
 import type { AgentExit, AgentInvocation, AgentRunner } from '../../../src/ports/agent-runner';
 import { createBackPressure } from '../../../src/rollouts/back-pressure';
 import {

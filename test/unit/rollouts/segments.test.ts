@@ -1,4 +1,4 @@
-import { createBatchRecorder } from '../../../src/gateway/batch-recorder';
+import { createBatchRecorder } from '../../../src/gateway/recording/batch-recorder';
 import { IntegrityError } from '../../../src/errors';
 import type { BatchManifest } from '../../../src/rollouts/batch-manifest';
 import type { FinishedRollout } from '../../../src/rollouts/run-batch';

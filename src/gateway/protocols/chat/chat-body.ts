@@ -1,5 +1,5 @@
 import { ChatRequest } from '../../../schemas/chat';
-import { validate } from '../../json-body';
+import { validate } from '../../http/json-body';
 import type { Toolset, ToolsetInterner } from '../../toolset-interner';
 
 // The tools were checked when they were interned: checking them again would cost more than the rest, and zod would copy them.

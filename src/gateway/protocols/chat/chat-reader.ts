@@ -1,5 +1,5 @@
 import { Message } from '../../../schemas/message';
-import { editJson, type JsonEdit } from '../../edit-json';
+import { editJson, type JsonEdit } from '../../http/edit-json';
 import type { AnswerReader, UpstreamAnswer } from '../protocol';
 import { notOfProtocol } from '../protocol';
 import { asObject, objectsOf, type JsonObject } from '../loose-json';

@@ -1,6 +1,6 @@
 import type { ProtocolName } from '../../../schemas/gateway-config';
-import { editJson, type JsonEdit } from '../../edit-json';
-import { sseEvent } from '../../sse';
+import { editJson, type JsonEdit } from '../../http/edit-json';
+import { sseEvent } from '../../http/sse';
 import type { OwnAnswer, Protocol } from '../protocol';
 import { parseChatBody } from './chat-body';
 import { createChatReader } from './chat-reader';

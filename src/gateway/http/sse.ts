@@ -1,5 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
-import { TransientError } from '../errors';
+import { TransientError } from '../../errors';
 
 /** One event of a stream. Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream */
 export interface SseEvent {

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { badRequest, RequestError } from './request-error';
-import type { GatewayContext } from './route';
-import { headerOf } from './route';
+import type { GatewayContext } from './gateway-context';
+import { headerOf } from './gateway-context';
 
 /**
  * The request's body as text.

@@ -1,8 +1,8 @@
 import type { GatewayCounters } from './counters';
-import type { DrainSnapshot } from './drain-spool';
+import type { DrainSnapshot } from '../recording/drain-spool';
 import type { Metric, Sample } from './prometheus-text';
-import type { SpoolSnapshot } from './spool';
-import { GROUP_BUCKETS } from './spool';
+import type { SpoolSnapshot } from '../recording/spool';
+import { GROUP_BUCKETS } from '../recording/spool';
 
 /** How the spool and its drain are. */
 export interface SpoolStatus {

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import type { Answer, GatewayContext } from './route';
+import type { GatewayContext } from './gateway-context';
+import type { Answer } from './answer';
 
 type Headers = Readonly<Record<string, string>>;
 

@@ -1,6 +1,6 @@
-import { describeError, IntegrityError } from '../errors';
-import { sha256Hex } from '../storage/digest';
-import type { ObjectStore } from '../storage/object-store';
+import { describeError, IntegrityError } from '../../errors';
+import { sha256Hex } from '../../storage/digest';
+import type { ObjectStore } from '../../storage/object-store';
 import type { Spool, SpooledFile, SpoolSnapshot } from './spool';
 import { toSegments } from './spooled-segments';
 

@@ -1,8 +1,8 @@
 import type { ApiKeyRecord, ApiKeyStore, Role } from './api-keys';
 import { API_KEY_PREFIX } from './api-keys';
 import { createApiKeyVerifier } from './api-key-verifier';
-import { LruMap } from './lru-map';
-import { forbidden, unauthorized } from './request-error';
+import { LruMap } from '../lru-map';
+import { forbidden, unauthorized } from '../http/request-error';
 import type { SessionClaims } from './session-token';
 import { isExpired, SESSION_TOKEN_PREFIX, verifySessionToken } from './session-token';
 

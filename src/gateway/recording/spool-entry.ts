@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { Decision } from '../schemas/decision';
-import { Name } from '../schemas/ids';
-import { LiveIntent } from '../schemas/live-line';
+import { Decision } from '../../schemas/decision';
+import { Name } from '../../schemas/ids';
+import { LiveIntent } from '../../schemas/live-line';
 
 /** What the gateway writes into its spool. Messages and toolsets are parts, whose texts are lines of a segment as they are. */
 export const SpooledCall = z.discriminatedUnion('type', [

@@ -1,9 +1,9 @@
-import { describeError } from '../errors';
-import type { GatewayCounters } from './counters';
-import { toErrorAnswer } from './error-response';
-import type { Caller } from './model-call';
+import { describeError } from '../../errors';
+import type { GatewayCounters } from '../metrics/counters';
+import { toErrorAnswer } from '../http/error-response';
+import type { Caller } from '../model-call';
 import type { RecordedCall, Recorder } from './recorder';
-import type { LogEntry } from './route';
+import type { LogEntry } from '../http/route';
 
 export interface CallRecordDeps {
   readonly recorder: Recorder;

@@ -1,9 +1,9 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-import { InvalidInputError } from '../errors';
-import { Sampling } from '../schemas/decision';
-import { Digest, Name } from '../schemas/ids';
-import { unauthorized } from './request-error';
+import { InvalidInputError } from '../../errors';
+import { Sampling } from '../../schemas/decision';
+import { Digest, Name } from '../../schemas/ids';
+import { unauthorized } from '../http/request-error';
 import { LIVE_PREFIX } from './session-id';
 
 const Uint32 = z.int().min(0).max(0xffff_ffff);

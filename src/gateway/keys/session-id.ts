@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { sha256Hex } from '../storage/digest';
+import { sha256Hex } from '../../storage/digest';
 
 // Ids of live sessions are `live/<agent>/<the client's own name>`. An agent's name holds no slash, so no agent can name a session of
 // another one; and no session of a rollout starts with `live/` (session-token.ts), so none can name a rollout's either.

@@ -1,7 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
-import { InvalidInputError, NotFoundError } from '../errors';
-import { Name } from '../schemas/ids';
+import { InvalidInputError, NotFoundError } from '../../errors';
+import { Name } from '../../schemas/ids';
 
 /**
  * agent: model calls, and feedback on its own sessions. runner: opens sessions. scorer: feedback on any session.

@@ -1,6 +1,6 @@
-import { TransientError } from '../errors';
-import type { Tool } from '../schemas/message';
-import type { SegmentLine } from '../schemas/trajectory';
+import { TransientError } from '../../errors';
+import type { Tool } from '../../schemas/message';
+import type { SegmentLine } from '../../schemas/trajectory';
 import type { RecordedCall, Recorder } from './recorder';
 import type { Spool, SpoolEntry } from './spool';
 import type { SpooledCall } from './spool-entry';

@@ -1,4 +1,4 @@
-import { TransientError } from '../errors';
+import { TransientError } from '../../errors';
 
 /**
  * The port of a durable log on this machine's disk, where live calls are kept until they are in the object store. It knows nothing of

@@ -1,6 +1,6 @@
 import type { ApiKeyRecord, ApiKeyStore } from './api-keys';
 import { apiKeyId, isKeyOf } from './api-keys';
-import { unauthorized } from './request-error';
+import { unauthorized } from '../http/request-error';
 
 /** How long records are kept: the longest that a revoked key goes on working. */
 const KEEP_MS = 2_000;

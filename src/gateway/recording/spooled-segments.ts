@@ -1,6 +1,6 @@
-import type { Decision } from '../schemas/decision';
-import type { LiveIntent, LiveLine } from '../schemas/live-line';
-import { liveSegmentKey } from '../storage/keys';
+import type { Decision } from '../../schemas/decision';
+import type { LiveIntent, LiveLine } from '../../schemas/live-line';
+import { liveSegmentKey } from '../../storage/keys';
 import type { SpooledContents } from './spool';
 import { SpooledCall } from './spool-entry';
 

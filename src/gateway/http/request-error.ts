@@ -1,4 +1,4 @@
-import { InvalidInputError } from '../errors';
+import { InvalidInputError } from '../../errors';
 
 /** `error.type` of OpenAI's error object. */
 export type ErrorType =

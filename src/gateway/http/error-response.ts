@@ -1,9 +1,9 @@
-import type { ErrorCode } from '../errors';
-import { RatchetError, TransientError } from '../errors';
+import type { ErrorCode } from '../../errors';
+import { RatchetError, TransientError } from '../../errors';
 import type { ErrorType } from './request-error';
 import { RequestError } from './request-error';
-import type { UpstreamFault } from './upstreams/upstream';
-import { UpstreamError } from './upstreams/upstream';
+import type { UpstreamFault } from '../upstreams/upstream';
+import { UpstreamError } from '../upstreams/upstream';
 
 /** What a client gets for something that was thrown, in OpenAI's shape. */
 export interface ErrorAnswer {

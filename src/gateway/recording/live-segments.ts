@@ -1,11 +1,11 @@
-import type { Decision } from '../schemas/decision';
-import type { LiveIntent } from '../schemas/live-line';
-import { LiveLine } from '../schemas/live-line';
-import type { Message, Tool } from '../schemas/message';
-import type { Trajectory } from '../schemas/trajectory';
-import { readJsonLines } from '../storage/json-objects';
-import { livePrefix } from '../storage/keys';
-import type { ObjectStore } from '../storage/object-store';
+import type { Decision } from '../../schemas/decision';
+import type { LiveIntent } from '../../schemas/live-line';
+import { LiveLine } from '../../schemas/live-line';
+import type { Message, Tool } from '../../schemas/message';
+import type { Trajectory } from '../../schemas/trajectory';
+import { readJsonLines } from '../../storage/json-objects';
+import { livePrefix } from '../../storage/keys';
+import type { ObjectStore } from '../../storage/object-store';
 
 /** What several segments hold together. */
 export interface MergedSegments {

@@ -1,46 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import type { HttpBindings } from '@hono/node-server';
-import type { Context } from 'hono';
-import { describeError } from '../errors';
-import type { Admitted, Authenticate, Principal } from './auth';
-import type { GatewayCounters } from './counters';
+import { describeError } from '../../errors';
+import type { Admitted, Authenticate, Principal } from '../keys/auth';
+import type { GatewayCounters } from '../metrics/counters';
 import type { ErrorAnswer } from './error-response';
 import { toErrorAnswer } from './error-response';
+import type { Answer } from './answer';
+import type { GatewayContext } from './gateway-context';
+import { headerOf } from './gateway-context';
 import { sendAnswer } from './send-answer';
-
-/** `incoming` and `outgoing` are there when a server stands in front, and not when a test calls the app directly. */
-export interface GatewayEnv {
-  Bindings: Partial<HttpBindings>;
-}
-export type GatewayContext = Context<GatewayEnv>;
-
-/** A header of the request. Behind a server it is taken from what Node has parsed: a `Headers` over it costs more than most handlers. */
-export function headerOf(c: GatewayContext, name: string): string | undefined {
-  const incoming = c.env?.incoming;
-  if (incoming === undefined) return c.req.header(name);
-  const value = incoming.headers[name];
-  return typeof value === 'string' ? value : value?.join(', ');
-}
-
-/** JSON, a text as it is, or a text that comes in pieces, each sent as soon as it is there. */
-export type Answer = JsonAnswer | TextAnswer | StreamAnswer;
-
-interface AnswerHead {
-  /** @default 200 */
-  readonly status?: number;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-export interface JsonAnswer extends AnswerHead {
-  readonly body: unknown;
-}
-export interface TextAnswer extends AnswerHead {
-  readonly text: string;
-  readonly contentType: string;
-}
-/** Server-sent events. What throws while they come breaks the connection off, so that nobody takes a part for the whole. */
-export interface StreamAnswer extends AnswerHead {
-  readonly events: AsyncIterable<string>;
-}
 
 export interface LogEntry {
   readonly level: 'warn' | 'error';

@@ -1,6 +1,6 @@
-import type { Message } from '../schemas/message';
-import { canonicalJson } from '../storage/canonical-json';
-import { sha256Hex } from '../storage/digest';
+import type { Message } from '../../schemas/message';
+import { canonicalJson } from '../../storage/canonical-json';
+import { sha256Hex } from '../../storage/digest';
 
 /**
  * sha256 of the message's canonical JSON, 64 hexadecimal digits. Members that are null are left out: clients echo an answer with

@@ -1,8 +1,8 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
-import { TransientError } from '../errors';
-import type { Gateway } from './app';
+import { TransientError } from '../../errors';
+import type { Gateway } from '../app';
 
 export interface ServeOptions {
   /** @default 127.0.0.1: only this machine */

@@ -1,11 +1,11 @@
-import { IntegrityError, TransientError } from '../errors';
-import { RewardRecord } from '../schemas/reward';
-import { canonicalJson } from '../storage/canonical-json';
-import { sha256Hex } from '../storage/digest';
-import { parseJson } from '../storage/json-objects';
-import { rewardsKey } from '../storage/keys';
-import { getIfPresent } from '../storage/object-ref';
-import type { ObjectStore } from '../storage/object-store';
+import { IntegrityError, TransientError } from '../../errors';
+import { RewardRecord } from '../../schemas/reward';
+import { canonicalJson } from '../../storage/canonical-json';
+import { sha256Hex } from '../../storage/digest';
+import { parseJson } from '../../storage/json-objects';
+import { rewardsKey } from '../../storage/keys';
+import { getIfPresent } from '../../storage/object-ref';
+import type { ObjectStore } from '../../storage/object-store';
 
 /** `repeated`: the record was there already; `conflict`: another one was, under the same id. */
 export interface RewardWritten {

@@ -1,6 +1,6 @@
-import { TransientError } from '../errors';
-import type { Decision } from '../schemas/decision';
-import type { Message, Tool } from '../schemas/message';
+import { TransientError } from '../../errors';
+import type { Decision } from '../../schemas/decision';
+import type { Message, Tool } from '../../schemas/message';
 import type { RecordedFailure, Recorder } from './recorder';
 
 /** What one session of a rollout batch did. */

@@ -1,6 +1,6 @@
-import type { Decision } from '../schemas/decision';
-import type { LiveIntent } from '../schemas/live-line';
-import type { Message, Tool } from '../schemas/message';
+import type { Decision } from '../../schemas/decision';
+import type { LiveIntent } from '../../schemas/live-line';
+import type { Message, Tool } from '../../schemas/message';
 
 /** One answered call, with the messages that its ids stand for. */
 export interface RecordedCall {

@@ -1,0 +1,19 @@
+/** JSON, a text as it is, or a text that comes in pieces, each sent as soon as it is there. */
+export type Answer = JsonAnswer | TextAnswer | StreamAnswer;
+
+interface AnswerHead {
+  /** @default 200 */
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+export interface JsonAnswer extends AnswerHead {
+  readonly body: unknown;
+}
+export interface TextAnswer extends AnswerHead {
+  readonly text: string;
+  readonly contentType: string;
+}
+/** Server-sent events. What throws while they come breaks the connection off, so that nobody takes a part for the whole. */
+export interface StreamAnswer extends AnswerHead {
+  readonly events: AsyncIterable<string>;
+}
