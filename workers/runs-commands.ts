@@ -21,7 +21,12 @@ export function runsCommands(env: () => Environment): Command {
     .action(async (options: { json?: boolean }) => {
       const { openStore } = await import('./open-store.js');
       const { listRuns } = await import('../src/runs/run-catalog.js');
-      const found = await listRuns(await openStore(env()));
+      const found = await listRuns(await openStore(env()), (run, error) => {
+        process.stderr.write(
+          `${run} is left out, its records are damaged: ${error.message}; \`ratchet store verify\` puts what is damaged into quarantine\n`,
+        );
+        process.exitCode = 1;
+      });
       print(options.json === true ? JSON.stringify(found) : renderRuns(found));
     });
   runs

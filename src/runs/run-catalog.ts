@@ -1,4 +1,4 @@
-import { InvalidInputError } from '../errors';
+import { IntegrityError, InvalidInputError } from '../errors';
 import type { Estimate } from '../schemas/estimate';
 import type { Digest } from '../schemas/ids';
 import type {
@@ -68,12 +68,23 @@ async function* runFolders(store: ObjectStore): AsyncGenerator<string> {
   }
 }
 
-/** The newest first. */
-export async function listRuns(store: ObjectStore): Promise<RunSummary[]> {
+/**
+ * The newest first.
+ *
+ * @param onDamaged told of a run whose records cannot be read, which is left out: one must not hide all the others.
+ */
+export async function listRuns(
+  store: ObjectStore,
+  onDamaged: (run: string, error: IntegrityError) => void,
+): Promise<RunSummary[]> {
   const summaries: RunSummary[] = [];
   for await (const folder of runFolders(store)) {
-    const stored = await readStoredRun(store, folder);
-    if (stored.record === null) continue;
+    const stored = await readStoredRun(store, folder).catch((error: unknown) => {
+      if (!(error instanceof IntegrityError)) throw error;
+      onDamaged(folder, error);
+      return null;
+    });
+    if (stored === null || stored.record === null) continue;
     const { run, record, iterations, created, lastAt, droppedAt } = stored;
     const trained = iterations.filter((one) => one.trained !== null);
     summaries.push({

@@ -83,7 +83,7 @@ export function verify(
   const got = { sha256: sha256Hex(bytes), sizeBytes: bytes.byteLength };
   if (got.sha256 === expected.sha256 && got.sizeBytes === expected.sizeBytes) return;
   throw new IntegrityError(
-    `stored bytes are not the ones that were committed: expected ${describeBytes(expected)}, got ${describeBytes(got)}; restore the object from a copy, or quarantine it`,
+    `stored bytes are not the ones that were committed: expected ${describeBytes(expected)}, got ${describeBytes(got)}; restore the object from a copy; \`ratchet store verify\` puts it into quarantine`,
     {
       context,
       damage: {

@@ -6,6 +6,7 @@ import {
   type ExportedTrajectory,
 } from '../../../src/runs/export-trajectories';
 import { findRun, listRuns, readSelectRun } from '../../../src/runs/run-catalog';
+import { runRecordKey } from '../../../src/storage/keys';
 import type { ObjectStore } from '../../../src/storage/object-store';
 import { renderRun, renderRuns } from '../../../workers/runs-commands';
 import { createMemoryObjectStore } from '../../fakes/memory-object-store';
@@ -36,8 +37,20 @@ async function exported(...args: Parameters<typeof linesOf>): Promise<ExportedTr
   return (await linesOf(...args)).filter((line) => line.type === 'trajectory');
 }
 
+const fail = (_: string, error: Error): never => {
+  throw error;
+};
+
+it('a run whose records are damaged is named, and the others are listed', async () => {
+  await damage(store, runRecordKey(RUN), 'truncated');
+  const damaged: string[] = [];
+  const runs = await listRuns(store, (run) => damaged.push(run));
+  expect(damaged).toEqual([RUN]);
+  expect(runs.map(({ kind }) => kind)).toEqual(['evaluation']);
+});
+
 it('runs are listed from the store alone: iterations, last reward, checkpoint', async () => {
-  const runs = await listRuns(store);
+  const runs = await listRuns(store, fail);
   expect(runs.map(({ kind }) => kind)).toEqual(['evaluation', 'training']);
   expect(runs[1]).toMatchObject({
     ...{ run: RUN, policy: 'support', iterations: { done: 1, of: 2 } },
@@ -49,7 +62,7 @@ it('runs are listed from the store alone: iterations, last reward, checkpoint', 
 });
 
 it('a store without runs says how to get one', async () => {
-  expect(renderRuns(await listRuns(createMemoryObjectStore()))).toContain('no runs');
+  expect(renderRuns(await listRuns(createMemoryObjectStore(), fail))).toContain('no runs');
 });
 
 it('a run is shown with its curve and its outcomes', async () => {
@@ -124,7 +137,7 @@ it('a run whose trajectories were collected says so, and is still listed and sho
   });
   await expect(exported()).rejects.toThrow(/garbage collection dropped it/);
   expect(renderRun(await findRun(store, RUN), null)).toContain('trajectories dropped');
-  expect(await listRuns(store)).toHaveLength(2);
+  expect(await listRuns(store, fail)).toHaveLength(2);
 });
 
 it('an export refuses rewards that are damaged before it gives a line', async () => {
