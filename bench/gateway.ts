@@ -1,12 +1,12 @@
 import { connect } from 'node:net';
-import type { Socket } from 'node:net';
 import { createBatchRecorder } from '../src/gateway/recording/batch-recorder';
 import { createGateway } from '../src/gateway/app';
 import type { Recorder } from '../src/gateway/recording/recorder';
 import { serveGateway } from '../src/gateway/http/serve';
 import { mintSessionToken } from '../src/gateway/keys/session-token';
 import type { Digest } from '../src/schemas/ids';
-import { instantPolicies, manyTools } from './support/instant-policies';
+import { instantPolicies } from './support/instant-policies';
+import { chatRequestBytes, exchange, quantileOf } from './support/raw-http';
 
 /** Connections that ask at the same time, as a rollout batch's agents do. */
 const CONNECTIONS = 16;
@@ -15,8 +15,6 @@ const CALLS = 8_000;
 const TOOLS = 151;
 const CHECKPOINT: Digest = `sha256:${'c'.repeat(64)}`;
 const SIGNING_KEY = new Uint8Array(32).fill(7);
-
-const tools = manyTools(TOOLS);
 
 /**
  * What a call costs through HTTP, with 151 tools in each body and a policy that answers at once. Client and server share one thread, so
@@ -44,7 +42,7 @@ export async function run(): Promise<Record<string, number>> {
     draw: { seed: 1, iteration: 0, task: 'a', member: 0 },
     expiresAt: Math.floor(Date.now() / 1_000) + 3_600,
   });
-  const requests = Array.from({ length: 256 }, (_, i) => requestBytes(key, i));
+  const requests = Array.from({ length: 256 }, (_, i) => chatRequestBytes(key, i, TOOLS));
   try {
     await load(server.url, requests, WARM_UP_CALLS);
     const cpu = process.cpuUsage();
@@ -55,33 +53,14 @@ export async function run(): Promise<Record<string, number>> {
     return {
       callsPerSecond: CALLS / seconds,
       cpuMicrosPerCall: (user + system) / CALLS,
-      p50Ms: quantile(latencies, 0.5),
-      p99Ms: quantile(latencies, 0.99),
+      p50Ms: quantileOf(latencies, 0.5),
+      p99Ms: quantileOf(latencies, 0.99),
       requestBytes: requests[0]?.length ?? 0,
       rssMb: process.memoryUsage().rss / 2 ** 20,
     };
   } finally {
     await server.close(1_000);
   }
-}
-
-function requestBytes(key: string, i: number): Buffer {
-  const body = JSON.stringify({
-    model: 'ratchet/bench',
-    messages: [
-      { role: 'system', content: 'You help customers of a bank. Call the tool that fits.' },
-      { role: 'user', content: `what is the weather like in town number ${i} today` },
-    ],
-    tools,
-  });
-  const head = [
-    'POST /v1/chat/completions HTTP/1.1',
-    'host: bench',
-    `authorization: Bearer ${key}`,
-    'content-type: application/json',
-    `content-length: ${Buffer.byteLength(body)}`,
-  ];
-  return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
 /** Each connection asks again as soon as it was answered. @returns milliseconds per call. */
@@ -94,34 +73,12 @@ async function load(url: string, requests: readonly Buffer[], calls: number): Pr
     while (next < calls) {
       const bytes = requests[next++ % requests.length] ?? Buffer.alloc(0);
       const startedAt = performance.now();
-      const status = await exchange(socket, bytes);
-      if (status !== 200) throw new RangeError(`the gateway answered ${status}`);
+      const head = await exchange(socket, bytes);
+      if (!head.startsWith('HTTP/1.1 200')) throw new RangeError(`the gateway answered ${head}`);
       latencies.push(performance.now() - startedAt);
     }
     socket.destroy();
   };
   await Promise.all(Array.from({ length: CONNECTIONS }, work));
   return latencies;
-}
-
-/** As little HTTP as it takes, so that what is measured is the gateway. @returns the status. */
-function exchange(socket: Socket, request: Buffer): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const onData = (chunk: Buffer): void => {
-      text += chunk.toString('latin1');
-      const end = text.indexOf('\r\n\r\n');
-      const length = /content-length: (\d+)/i.exec(text)?.[1];
-      if (end === -1 || length === undefined || text.length < end + 4 + Number(length)) return;
-      socket.off('data', onData).off('error', reject);
-      resolve(Number(text.slice(9, 12)));
-    };
-    socket.on('data', onData).once('error', reject);
-    socket.write(request);
-  });
-}
-
-function quantile(values: readonly number[], q: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? NaN;
 }

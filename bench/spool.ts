@@ -13,7 +13,8 @@ import type { Recorder } from '../src/gateway/recording/recorder';
 import { serveGateway } from '../src/gateway/http/serve';
 import { createSpoolRecorder } from '../src/gateway/recording/spool-recorder';
 import type { Digest } from '../src/schemas/ids';
-import { instantPolicies, manyTools } from './support/instant-policies';
+import { instantPolicies } from './support/instant-policies';
+import { chatRequestBytes, exchange, quantileOf } from './support/raw-http';
 
 const CONNECTIONS = 64;
 const WARM_UP_CALLS = 1_000;
@@ -22,8 +23,6 @@ const ROUNDS = 10;
 const CALLS = 2_000;
 const TOOLS = 20;
 const CHECKPOINT: Digest = `sha256:${'c'.repeat(64)}`;
-
-const tools = manyTools(TOOLS);
 
 /** Durability off: the call is answered as soon as the policy has. */
 const forgetful: Recorder = {
@@ -75,10 +74,14 @@ export async function run(): Promise<Record<string, number>> {
       callsPerSecond: median(rounds.on.map(perSecond)),
       callsPerSecondWithout: median(rounds.off.map(perSecond)),
       durableShare: median(pairs.map(([a, b]) => perSecond(a) / perSecond(b))),
-      p50Ms: median(rounds.on.map((round) => quantile(round, 0.5))),
-      p99Ms: median(rounds.on.map((round) => quantile(round, 0.99))),
-      addedP50Ms: median(pairs.map(([a, b]) => quantile(a, 0.5) - quantile(b, 0.5))),
-      addedP99Ms: median(pairs.map(([a, b]) => quantile(a, 0.99) - quantile(b, 0.99))),
+      p50Ms: median(rounds.on.map((round) => quantileOf(round.latencies, 0.5))),
+      p99Ms: median(rounds.on.map((round) => quantileOf(round.latencies, 0.99))),
+      addedP50Ms: median(
+        pairs.map(([a, b]) => quantileOf(a.latencies, 0.5) - quantileOf(b.latencies, 0.5)),
+      ),
+      addedP99Ms: median(
+        pairs.map(([a, b]) => quantileOf(a.latencies, 0.99) - quantileOf(b.latencies, 0.99)),
+      ),
       fsyncsPerCall: (after.fsyncs - before.fsyncs) / calls,
       entriesPerGroup: (after.appended - before.appended) / groups,
       bytesPerCall: (after.appendedBytes - before.appendedBytes) / calls,
@@ -128,31 +131,12 @@ async function serve(recorder: Recorder): Promise<Side> {
   );
   return {
     sockets,
-    requests: Array.from({ length: 256 }, (_, i) => requestBytes(key, i)),
+    requests: Array.from({ length: 256 }, (_, i) => chatRequestBytes(key, i, TOOLS)),
     async close() {
       for (const socket of sockets) socket.destroy();
       await server.close(1_000);
     },
   };
-}
-
-function requestBytes(key: string, i: number): Buffer {
-  const body = JSON.stringify({
-    model: 'ratchet/bench',
-    messages: [
-      { role: 'system', content: 'You help customers of a bank. Call the tool that fits.' },
-      { role: 'user', content: `what is the weather like in town number ${i} today` },
-    ],
-    tools,
-  });
-  const head = [
-    'POST /v1/chat/completions HTTP/1.1',
-    'host: bench',
-    `authorization: Bearer ${key}`,
-    'content-type: application/json',
-    `content-length: ${Buffer.byteLength(body)}`,
-  ];
-  return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
 interface Round {
@@ -187,23 +171,6 @@ async function load({ sockets, requests }: Side, calls: number): Promise<Round> 
   };
 }
 
-/** As little HTTP as it takes, so that what is measured is the gateway. @returns the head of the answer. */
-function exchange(socket: Socket, request: Buffer): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = '';
-    const onData = (chunk: Buffer): void => {
-      text += chunk.toString('latin1');
-      const end = text.indexOf('\r\n\r\n');
-      const length = /content-length: (\d+)/i.exec(text)?.[1];
-      if (end === -1 || length === undefined || text.length < end + 4 + Number(length)) return;
-      socket.off('data', onData).off('error', reject);
-      resolve(text.slice(0, end));
-    };
-    socket.on('data', onData).once('error', reject);
-    socket.write(request);
-  });
-}
-
 function perSecond({ latencies, seconds }: Round): number {
   return latencies.length / seconds;
 }
@@ -212,12 +179,6 @@ function cpuPerCall(rounds: readonly Round[]): number {
   return median(rounds.map(({ cpuMicros, latencies }) => cpuMicros / latencies.length));
 }
 
-function quantile({ latencies }: Round, q: number): number {
-  const sorted = [...latencies].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? NaN;
-}
-
 function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+  return quantileOf(values, 0.5);
 }
