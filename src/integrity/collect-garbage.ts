@@ -6,14 +6,8 @@ import { placeOf, type PlaceKind } from '../storage/layout';
 import type { Etag, ObjectEntry, ObjectStore } from '../storage/object-store';
 import { becomeCollector, type CollectorState } from './collector-state';
 import { readMarks, writeMarks } from './garbage-marks';
-import {
-  createDocumentCache,
-  type DocumentCache,
-  NAMING_PREFIXES,
-  readClaims,
-  readReferences,
-  type References,
-} from './references';
+import { createDocumentCache, type DocumentCache } from './document-cache';
+import { NAMING_PREFIXES, readClaims, readReferences, type References } from './references';
 
 export interface CollectOptions {
   readonly workflows: OpenWorkflows;

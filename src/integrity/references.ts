@@ -9,7 +9,6 @@ import {
   type IterationRecord,
   RunRecord,
 } from '../schemas/run-records';
-import { readCheckpointFile } from '../storage/checkpoints';
 import { decodeChecked } from '../storage/checked-json';
 import { parseJson } from '../storage/json-objects';
 import {
@@ -28,6 +27,8 @@ import type { ObjectEntry, ObjectStore } from '../storage/object-store';
 import { Routing } from '../storage/routing';
 import { readEvidence, readIterationRecord } from '../storage/run-records';
 import { Claim } from '../storage/sweep';
+import { createDocumentCache, type DocumentCache } from './document-cache';
+import { readLineage, type Lineage } from './lineage';
 
 /** An object that a record names, and who does. */
 export interface Named {
@@ -64,29 +65,6 @@ export interface RunFacts {
   readonly lastAt: string | null;
   readonly droppedAt: string | null;
 }
-
-/** Documents that never change, read once. */
-export interface DocumentCache {
-  /** @param id of the document: its key, and where its content has a name that too. */
-  read<T>(id: string, read: () => Promise<T>): Promise<T>;
-}
-
-export function createDocumentCache(): DocumentCache {
-  const known = new Map<string, unknown>();
-  return {
-    async read<T>(id: string, read: () => Promise<T>): Promise<T> {
-      if (known.has(id)) return known.get(id) as T;
-      const value = await read();
-      known.set(id, value);
-      return value;
-    },
-  };
-}
-
-const Lineage = z.object({
-  parent: Digest.nullable(),
-  replay: z.string().regex(/^[0-9a-f]{64}$/),
-});
 
 /** Of a stored evaluation, what it names. */
 const Evaluated = z.object({ baseline: Digest, candidate: Digest });
@@ -140,7 +118,7 @@ export async function readReferences(
   const dropped = new Map<string, string>();
   const records: { key: string; folder: string; record: IterationRecord }[] = [];
   /** What checkpoints say of where they come from, from the records; others are asked themselves. */
-  const lineage = new Map<Digest, z.infer<typeof Lineage>>();
+  const lineage = new Map<Digest, Lineage>();
 
   const read = async <T>(
     entry: ObjectEntry,
@@ -342,22 +320,6 @@ export async function readReferences(
     ...{ checkpoints, committed, objects, datasets, evaluations, held, unreadableRuns, runs },
     isLineageKnown,
   };
-}
-
-/** `none` where there is no such checkpoint, or it does not say: other kinds of policies have other files. */
-async function readLineage(
-  store: ObjectStore,
-  digest: Digest,
-): Promise<z.infer<typeof Lineage> | 'none' | 'unknown'> {
-  try {
-    const bytes = await readCheckpointFile(store, digest, 'training_state.json');
-    const parsed = Lineage.safeParse(JSON.parse(Buffer.from(bytes).toString('utf8')));
-    return parsed.success ? parsed.data : 'none';
-  } catch (error) {
-    if (error instanceof NotFoundError || error instanceof SyntaxError) return 'none';
-    if (error instanceof IntegrityError) return 'unknown';
-    throw error;
-  }
 }
 
 /**

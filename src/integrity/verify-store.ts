@@ -1,21 +1,19 @@
 import { IntegrityError, NotFoundError } from '../errors';
-import type { Digest } from '../schemas/ids';
 import { DroppedRecord, RunRecord } from '../schemas/run-records';
 import { z } from 'zod';
 import { decodeChecked } from '../storage/checked-json';
-import { readCheckpoint } from '../storage/checkpoints';
 import { hexOf } from '../storage/digest';
-import { hashOf } from '../storage/hashing';
 import { parseJson } from '../storage/json-objects';
-import { checkpointFolder, gcStateKey, promotionsPrefix } from '../storage/keys';
+import { checkpointFolder, gcStateKey } from '../storage/keys';
 import { placeOf, type Place, type PlaceKind } from '../storage/layout';
 import { decodeManifest, MANIFEST_FILE, type Manifest } from '../storage/manifest';
 import { describeBytes } from '../storage/object-ref';
 import type { ObjectEntry, ObjectStore } from '../storage/object-store';
 import { quarantine, type QuarantineOutcome } from '../storage/quarantine';
-import { Routing } from '../storage/routing';
 import { hashInKey } from '../storage/run-records';
 import { Claim, GcState } from '../storage/sweep';
+import { checkDocument, checkHash, checkReading, type Found } from './check-object';
+import { checkPointer } from './check-pointer';
 import { readMarkFile } from './garbage-marks';
 import { insideOf } from './inside-of';
 import { readReferences, type References } from './references';
@@ -35,16 +33,11 @@ export interface VerifyProgress {
   readonly bytes: number;
 }
 
-export interface Finding {
+export interface Finding extends Omit<Found, 'damage'> {
   readonly kind: PlaceKind;
-  readonly problem: 'damaged' | 'missing' | 'unreadable';
   readonly key: string;
-  readonly expected: string;
-  readonly got: string;
   /** What became of it. */
   readonly action: QuarantineOutcome | { readonly kind: 'reported' };
-  /** What a person can do. */
-  readonly help: string;
 }
 
 export interface Checked {
@@ -60,11 +53,6 @@ export interface VerifyReport {
   /** Damage that was put aside, now or before. */
   readonly inQuarantine: number;
 }
-
-type Found = Pick<Finding, 'problem' | 'expected' | 'got' | 'help'> & {
-  /** What quarantine needs; null where there is nothing to put aside. */
-  readonly damage: { readonly sha256: string | null; readonly gotSha256?: string } | null;
-};
 
 /**
  * Walks the whole store: every committed directory with the digest of its manifest and the hash of each file, every blob, evaluation and
@@ -147,7 +135,7 @@ export async function verifyStore(
       case 'gc':
         return key === gcStateKey()
           ? checkDocument(store, key, (raw) => parseJson(raw, GcState, key))
-          : checkMarks(store, key);
+          : checkReading(() => readMarkFile(store, key)); // damaged, it would stop every collection
       case 'state':
       case 'feedback':
       case 'live':
@@ -248,26 +236,6 @@ function* mustExist(
   }
 }
 
-async function checkHash(
-  store: ObjectStore,
-  key: string,
-  expected: { readonly sha256: string; readonly sizeBytes?: number },
-  onBytes: (count: number) => void,
-): Promise<Found | null> {
-  const got = await hashOf(store, key, onBytes);
-  if (got.sha256 === expected.sha256) return null;
-  return {
-    problem: 'damaged',
-    expected:
-      expected.sizeBytes === undefined || expected.sizeBytes < 0
-        ? `sha256 ${expected.sha256}`
-        : describeBytes({ sha256: expected.sha256, sizeBytes: expected.sizeBytes }),
-    got: describeBytes(got),
-    help: 'restore it from a copy, or run again what wrote it',
-    damage: { sha256: expected.sha256 },
-  };
-}
-
 type DirectoryPlace = Extract<Place, { kind: 'checkpoint' | 'dataset' }>;
 type ManifestOf = (place: DirectoryPlace) => Promise<Manifest | null>;
 
@@ -295,94 +263,6 @@ function createManifestReader(
   };
 }
 
-async function checkDocument(
-  store: ObjectStore,
-  key: string,
-  parse: (bytes: Uint8Array) => unknown,
-): Promise<Found | null> {
-  const { bytes } = await store.get(key);
-  try {
-    parse(bytes);
-    return null;
-  } catch (error) {
-    if (!(error instanceof IntegrityError)) throw error;
-    return toFound(error);
-  }
-}
-
-/** Without them garbage is as young as the next collection: that is safe, and one that cannot be read would stop every collection. */
-async function checkMarks(store: ObjectStore, key: string): Promise<Found | null> {
-  try {
-    await readMarkFile(store, key);
-    return null;
-  } catch (error) {
-    if (!(error instanceof IntegrityError)) throw error;
-    return toFound(error);
-  }
-}
-
-function toFound(error: IntegrityError): Found {
-  const { damage } = error;
-  return {
-    problem: damage === undefined ? 'unreadable' : 'damaged',
-    expected: damage?.expected ?? 'what this version of Ratchet can read',
-    got: damage === undefined ? error.message : `sha256 ${damage.gotSha256}`,
-    help:
-      damage === undefined
-        ? 'read it with the version that wrote it; it was left where it is'
-        : 'restore it from a copy',
-    damage: damage === undefined ? null : { sha256: damage.sha256, gotSha256: damage.gotSha256 },
-  };
-}
-
-/** A pointer that can be read, whose champion is whole, and whose promotion is on record. */
-async function checkPointer(
-  store: ObjectStore,
-  entries: ReadonlyMap<string, ObjectEntry>,
-  policy: string,
-  key: string,
-): Promise<Found | null> {
-  const records = [...entries.keys()].filter((one) => one.startsWith(promotionsPrefix(policy)));
-  const help =
-    records.length === 0
-      ? 'the policy was never promoted: its first champion is the checkpoint that the run which created it names'
-      : `write it anew from its last promotion: ${records.slice(-3).reverse().join(', ')}`;
-  const found = await checkDocument(store, key, (raw) => decodeChecked(raw, Routing, key));
-  if (found !== null) return { ...found, help };
-
-  const { champion, candidate, promotionId, generation } = decodeChecked(
-    (await store.get(key)).bytes,
-    Routing,
-    key,
-  );
-  const dangling = (expected: string, got: string): Found => ({
-    ...{ problem: 'missing', expected, got, help, damage: null },
-  });
-  for (const [what, digest] of [
-    ['champion', champion],
-    ['candidate', candidate],
-  ] as const) {
-    if (digest === null) continue;
-    const lacking = await whatLacks(store, digest);
-    if (lacking !== null)
-      return dangling(`the ${what} ${digest}, generation ${generation}, whole`, lacking);
-  }
-  const isRecorded =
-    promotionId === null || records.some((record) => record.endsWith(`-${promotionId}.json`));
-  return isRecorded ? null : dangling(`the record of promotion ${promotionId}`, 'no object');
-}
-
-/** What keeps a checkpoint from being served; null if nothing does. */
-async function whatLacks(store: ObjectStore, digest: Digest): Promise<string | null> {
-  try {
-    await readCheckpoint(store, digest);
-    return null;
-  } catch (error) {
-    if (error instanceof NotFoundError || error instanceof IntegrityError) return error.message;
-    throw error;
-  }
-}
-
 /** What only someone who understands the bytes can see: lines that do not parse, messages that are named and not there, tensors that do not fit. */
 async function checkInside(
   store: ObjectStore,
@@ -391,14 +271,8 @@ async function checkInside(
   references: References,
 ): Promise<Found | null> {
   const inside = await insideOf(store, key, place, references);
-  if (inside === null) return null;
-  try {
-    await inside();
-    return null;
-  } catch (error) {
-    if (!(error instanceof IntegrityError)) throw error;
-    const found = toFound(error);
-    // A live or late row that does not parse is damage of a segment that nobody's hash vouches for; elsewhere the bytes are as written.
-    return place.kind === 'live' || place.kind === 'feedback' ? found : { ...found, damage: null };
-  }
+  const found = inside === null ? null : await checkReading(inside);
+  // A live or late row that does not parse is damage of a segment that nobody's hash vouches for; elsewhere the bytes are as written.
+  const isOwnWord = place.kind === 'live' || place.kind === 'feedback';
+  return found === null || isOwnWord ? found : { ...found, damage: null };
 }
