@@ -14,6 +14,7 @@ import { crashed, MAX_RESULT_BYTES, returned } from './agent-exit';
 import { parseRetryAfter } from './retry-after';
 import { createStopWatch } from './stop-watch';
 import { createTrackedRunner } from './tracked-runner';
+import { UNREACHABLE } from '../unreachable';
 
 type HttpSpec = Extract<AgentSpec, { kind: 'http' }>;
 
@@ -39,17 +40,6 @@ const SECRET_CHARS = 6;
 const PUSHING_BACK: ReadonlySet<number> = new Set([429, 503]);
 /** What a proxy says when the service behind it is not there, or did not answer the proxy in time. */
 const BEHIND_PROXY: ReadonlySet<number> = new Set([502, 504]);
-/** Errors of a connection that never came to be: the service has not seen the request. */
-const UNREACHABLE: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ETIMEDOUT',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
-
 /** Takes the secrets out of a text. */
 type Hide = (text: string) => string;
 

@@ -6,16 +6,7 @@ import type {
   UpstreamTransport,
 } from '../../gateway/upstreams/upstream';
 import { UpstreamError } from '../../gateway/upstreams/upstream';
-
-/** Errors of a connection that never came to be: the upstream has not seen the request. */
-const UNREACHABLE: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
+import { UNREACHABLE } from '../unreachable';
 
 /** Upstreams over HTTP, with connections that are kept alive and, per upstream, its own time-outs. */
 export function createHttpUpstreams(): UpstreamTransport {
@@ -54,7 +45,7 @@ export function createHttpUpstreams(): UpstreamTransport {
           body: readable(upstream, response.body),
         } satisfies UpstreamResponse;
       } catch (error) {
-        throw toUpstreamError(upstream, error);
+        throw upstreamError(upstream, faultOf(error), error);
       }
     },
     async close() {
@@ -70,7 +61,9 @@ async function* readable(
   try {
     yield* body;
   } catch (error) {
-    throw toUpstreamError(upstream, error);
+    const fault = faultOf(error);
+    // It was reached, whatever the socket says now.
+    throw upstreamError(upstream, fault === 'unreachable' ? 'cut' : fault, error);
   }
 }
 
@@ -81,8 +74,7 @@ const WORDS: Readonly<Record<UpstreamFault, string>> = {
   garbage: 'the upstream answered something that is not HTTP',
 };
 
-function toUpstreamError(upstream: Upstream, cause: unknown): UpstreamError {
-  const fault = faultOf(cause);
+function upstreamError(upstream: Upstream, fault: UpstreamFault, cause: unknown): UpstreamError {
   return new UpstreamError(fault, WORDS[fault], { upstream: upstream.name, cause });
 }
 
