@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { InvalidInputError } from '../src/errors';
-import { createGateway, type Upstreams } from '../src/gateway/app';
+import { createGateway } from '../src/gateway/app';
+import { NO_UPSTREAMS, type Upstreams } from '../src/gateway/upstreams/upstreams';
 import { createBatchRecorder } from '../src/gateway/recording/batch-recorder';
 import { createRoutingReader } from '../src/gateway/routing-reader';
 import { serveGateway, type ServedGateway } from '../src/gateway/http/serve';
@@ -46,7 +47,7 @@ export interface RolloutDeps {
   /** Where agents reach this worker. @default on loopback: agents of the same machine only */
   readonly address?: GatewayAddress;
   /** The models of upstreams that agents may ask for beside the policy. @default none */
-  readonly upstreams?: Upstreams | undefined;
+  readonly upstreams?: Upstreams;
   /** Before a rollout's second attempt, and the first pause for who pushes back; both double. @default 500 */
   readonly backoffMs?: number;
 }
@@ -84,7 +85,7 @@ export function createRolloutActivities({
   handOver = noHandOver(),
   meter = noMeter,
   address = LOOPBACK,
-  upstreams,
+  upstreams = NO_UPSTREAMS,
   backoffMs = 500,
 }: RolloutDeps): RolloutActivities {
   const solitude = createSolitude(); // of all the batches of this process
@@ -138,7 +139,7 @@ export function createRolloutActivities({
           createGateway({
             policies,
             routing: createRoutingReader(store),
-            ...(upstreams === undefined ? {} : { upstreams }),
+            upstreams,
             recorder,
             signingKey,
             apiKeys: null,

@@ -120,7 +120,7 @@ export async function compose(
     ),
     async close() {
       await Promise.all([...runners.values()].map((runner) => runner.close()));
-      await upstreams?.transport.close();
+      await upstreams.transport.close();
       await policies.close();
       await runtime.close();
     },

@@ -103,7 +103,7 @@ export async function runGateway(
     createGateway({
       policies,
       routing: createRoutingReader(store),
-      ...(upstreams === undefined ? {} : { upstreams }),
+      upstreams,
       recorder: createSpoolRecorder({ spool }),
       spoolStatus: () => ({ spool: spool.snapshot(), drain: drain.snapshot() }),
       signingKey: await signingKey(env),
@@ -122,7 +122,7 @@ export async function runGateway(
     });
   } finally {
     await server.close();
-    await upstreams?.transport.close();
+    await upstreams.transport.close();
     await drain.close(DRAIN_GRACE_MS);
     await policies.close();
     await runtime.close();

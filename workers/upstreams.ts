@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { createHttpUpstreams } from '../src/adapters/upstream-http/http-upstreams';
 import { InvalidInputError } from '../src/errors';
-import type { Upstreams } from '../src/gateway/app';
 import { createModelTable } from '../src/gateway/upstreams/model-table';
+import { NO_UPSTREAMS, type Upstreams } from '../src/gateway/upstreams/upstreams';
 import { GatewayConfig, type SecretReference } from '../src/schemas/gateway-config';
 import type { Environment } from './env';
 
@@ -16,8 +16,8 @@ import type { Environment } from './env';
 export async function openUpstreams(
   { gatewayConfig }: Pick<Environment, 'gatewayConfig'>,
   processEnv: NodeJS.ProcessEnv = process.env,
-): Promise<Upstreams | undefined> {
-  if (gatewayConfig === null) return undefined;
+): Promise<Upstreams> {
+  if (gatewayConfig === null) return NO_UPSTREAMS;
   const config = await readGatewayConfig(gatewayConfig);
   const keys = new Map<string, string>();
   for (const [name, { key }] of Object.entries(config.upstreams)) {

@@ -20,15 +20,13 @@ import { modelCalls } from './routes/model-calls';
 import { listModels } from './routes/models';
 import { openSession } from './routes/sessions';
 import type { RoutingReader } from './routing-reader';
-import type { ModelTable } from './upstreams/model-table';
-import { NO_UPSTREAMS } from './upstreams/model-table';
-import type { UpstreamTransport } from './upstreams/upstream';
-import { NO_TRANSPORT } from './upstreams/upstream';
+import type { Upstreams } from './upstreams/upstreams';
+import { NO_UPSTREAMS } from './upstreams/upstreams';
 
 export interface GatewayDeps {
   readonly policies: PolicyServer;
   readonly routing: RoutingReader;
-  /** The models that upstreams answer for, and how they are reached; left out where there are none. */
+  /** @default none */
   readonly upstreams?: Upstreams;
   readonly recorder: Recorder;
   /** 32 bytes, the same for every gateway that shall accept the others' session keys and response ids. */
@@ -48,11 +46,6 @@ export interface GatewayDeps {
   readonly log?: (entry: LogEntry) => void;
 }
 
-export interface Upstreams {
-  readonly models: ModelTable;
-  readonly transport: UpstreamTransport;
-}
-
 export type Gateway = Hono<GatewayEnv>;
 
 /** The HTTP app. It listens nowhere (see http/serve.ts) and keeps nothing but caches, so any number of them can stand side by side. */
@@ -61,10 +54,11 @@ export function createGateway({
   now = Date.now,
   counters = createCounters(),
   log = () => undefined,
+  upstreams = NO_UPSTREAMS,
   ...deps
 }: GatewayDeps): Gateway {
-  const { signingKey, routing, rewards, spoolStatus, upstreams } = deps;
-  const models: Models = { routing, upstreams: upstreams?.models ?? NO_UPSTREAMS };
+  const { signingKey, routing, rewards, spoolStatus } = deps;
+  const models: Models = { routing, upstreams: upstreams.models };
   const authenticate = createAuthenticate(signingKey, deps.apiKeys, now);
   const routes = createRoutes({ authenticate, counters, log });
 
@@ -76,7 +70,7 @@ export function createGateway({
         ['session', 'agent'],
         modelCalls(protocol, {
           ...{ ...deps, models, bodyLimitBytes, now, counters, log },
-          transport: upstreams?.transport ?? NO_TRANSPORT,
+          transport: upstreams.transport,
         }),
         (error, requestId) => protocol.errorBody(error, requestId),
       ),

@@ -1,6 +1,7 @@
 import { describeError } from '../errors';
 import type { CallRecord, CallRecordDeps } from './recording/call-record';
 import { toErrorAnswer } from './http/error-response';
+import { CLIENT_GONE, clientGone } from './http/request-error';
 import type { Caller, ModelCallDeps } from './model-call';
 import { describeUpstreamCall } from './model-call';
 import type { Protocol, ProtocolCall } from './protocols/protocol';
@@ -28,8 +29,6 @@ export interface RelayedCall {
   readonly signal: AbortSignal;
 }
 
-/** What clients are told whose connection broke: nobody reads it, but it is counted. */
-const CLIENT_GONE = 499;
 /** Said in a stream whose headers are out: a comment, which every reader of streams skips. */
 const NOT_RECORDED = ': x-ratchet-recorded: false\n\n';
 
@@ -44,6 +43,15 @@ export async function relayAnswer(
   protocol: Protocol,
   relayed: RelayedCall,
 ): Promise<Answer> {
+  try {
+    return await relay(deps, protocol, relayed);
+  } catch (error) {
+    // The upstream was cut short by us, and is not to blame.
+    throw relayed.signal.aborted ? clientGone() : error;
+  }
+}
+
+async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall): Promise<Answer> {
   const { caller, call, record, requestId, signal } = relayed;
   const startedAt = performance.now();
   const asked = await askUpstream(deps.transport, protocol, call, relayed.targets, relayed);
@@ -70,35 +78,35 @@ export async function relayAnswer(
 
   async function* relayEvents(): AsyncGenerator<string> {
     let held = '';
-    let isOver = false;
     try {
       try {
-        relaying: for await (const events of readSse(response.body)) {
-          let text = '';
+        for await (const events of readSse(response.body)) {
+          let shown = '';
+          let isLast = false;
           for (const event of events) {
-            const relayedEvent = reader.event(event);
-            if (relayedEvent.isHeld) held += relayedEvent.text;
-            else text += relayedEvent.text;
-            if (relayedEvent.isLast) break relaying;
+            const relay = reader.event(event);
+            if (relay.isHeld) held += relay.text;
+            else shown += relay.text;
+            isLast ||= relay.isLast;
           }
-          if (text !== '') yield text;
+          if (shown !== '') yield shown;
+          if (isLast) break;
         }
       } catch (error) {
         if (reader.answer() === null) throw error; // else all that matters has come
       }
       await decide();
       record.answered();
-      isOver = true;
       yield record.isRecorded() ? held : NOT_RECORDED + held;
     } catch (error) {
+      if (signal.aborted) return; // see below
       record.failed(error);
-      isOver = true;
-      if (signal.aborted) return;
       const message = 'a stream broke off';
       deps.log({ level: 'warn', message, requestId, error: describeError(error) });
       yield protocol.errorEvent(toErrorAnswer(error, requestId), requestId);
     } finally {
-      if (!isOver) record.refused(CLIENT_GONE, 'the client went before the answer was whole');
+      // Changes nothing once the call is over. Where nobody reads on, this is where the generator ends.
+      record.refused(CLIENT_GONE, 'the client went before the answer was whole');
     }
   }
 }

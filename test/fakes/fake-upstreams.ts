@@ -1,6 +1,6 @@
-import type { Upstreams } from '../../src/gateway/app';
 import { createModelTable } from '../../src/gateway/upstreams/model-table';
 import type { Upstream, UpstreamRequest } from '../../src/gateway/upstreams/upstream';
+import type { Upstreams } from '../../src/gateway/upstreams/upstreams';
 import { GatewayConfig } from '../../src/schemas/gateway-config';
 
 export interface FakeAnswer {

@@ -1,5 +1,3 @@
-import { badRequest } from './request-error';
-
 /** A member that is to have another value, or to go. `*` in a path stands for every element of an array. */
 export interface JsonEdit {
   readonly path: readonly [string, ...string[]];
@@ -11,24 +9,33 @@ export interface JsonEdit {
 
 /**
  * Changes single members of a JSON text and leaves every other byte of it as it is: numbers that no double can hold, the order of members,
- * white space. What passes through a gateway has to reach the other side as it was sent.
+ * white space. What passes through a gateway has to reach the other side as it was sent. Members of one name are all changed.
  *
- * Of two members of one name a reader may take either (RFC 8259 §4), so what we read would not have to be what the other side reads: a text
- * that has two on the path of an edit, or of a name in `once`, is refused.
+ * Why not jsonc-parser: for three edits of an answer of 23 KB its `modify` takes 1.3 ms and its mere `visit` 0.45 ms, this 0.08 ms and
+ * `JSON.parse` 0.09 ms (Node 20, one run); and it recurses with the text, which an upstream may nest as it likes.
  *
  * @param text valid JSON.
- * @param once names of the outermost object's members.
- * @throws {RequestError} 400 for two members of one name.
  */
-export function editJson(
-  text: string,
-  edits: readonly JsonEdit[],
-  once: readonly string[] = [],
-): string {
-  if (edits.length === 0 && once.length === 0) return text;
+export function editJson(text: string, edits: readonly JsonEdit[]): string {
+  if (edits.length === 0) return text;
   const editor = new Editor(text);
-  editor.value(toTree(edits, once));
+  editor.value(toTree(edits));
   return editor.result();
+}
+
+/**
+ * Of two members of one name a reader may take either (RFC 8259 §4): what we have read would not have to be what the other side reads.
+ *
+ * @param text valid JSON.
+ * @returns a name among `names` that the outermost object has twice; null if there is none.
+ */
+export function findTwice(text: string, names: readonly string[]): string | null {
+  const editor = new Editor(text);
+  editor.value({
+    edit: null,
+    members: new Map(names.map((name) => [name, { edit: null, members: new Map() }])),
+  });
+  return editor.twice;
 }
 
 interface Tree {
@@ -36,8 +43,8 @@ interface Tree {
   readonly members: ReadonlyMap<string, Tree>;
 }
 
-function toTree(edits: readonly JsonEdit[], once: readonly string[] = [], depth = 0): Tree {
-  const byName = new Map<string, JsonEdit[]>(once.map((name) => [name, []]));
+function toTree(edits: readonly JsonEdit[], depth = 0): Tree {
+  const byName = new Map<string, JsonEdit[]>();
   let own: JsonEdit | null = null;
   for (const edit of edits) {
     const name = edit.path[depth];
@@ -45,7 +52,7 @@ function toTree(edits: readonly JsonEdit[], once: readonly string[] = [], depth 
     else byName.set(name, [...(byName.get(name) ?? []), edit]);
   }
   const members = new Map(
-    Array.from(byName, ([name, inner]) => [name, toTree(inner, [], depth + 1)] as const),
+    Array.from(byName, ([name, inner]) => [name, toTree(inner, depth + 1)] as const),
   );
   return { edit: own, members };
 }
@@ -62,6 +69,8 @@ interface Patch {
 
 /** Descends only where a path leads, so that its recursion is as deep as the longest path, whatever the text is. */
 class Editor {
+  /** A member on a path that its object has more than once. */
+  twice: string | null = null;
   #at = 0;
   readonly #patches: Patch[] = [];
 
@@ -94,7 +103,10 @@ class Editor {
       if (isLast) break;
       const name = this.#name();
       const tree = members.get(name);
-      if (tree !== undefined) this.#once(seen, name);
+      if (tree !== undefined) {
+        if (seen.has(name)) this.twice = name;
+        seen.add(name);
+      }
       const from = this.#at;
       if (tree?.edit === undefined || tree.edit === null) {
         if (tree === undefined) this.#skip();
@@ -123,17 +135,6 @@ class Editor {
       this.#patches.unshift({ start, end: start, text }); // before a cut that begins there
     }
     this.#at++;
-  }
-
-  #once(seen: Set<string>, name: string): void {
-    if (seen.has(name)) {
-      throw badRequest(
-        `the body says ${JSON.stringify(name)} twice: expected it once`,
-        'invalid_json',
-        name,
-      );
-    }
-    seen.add(name);
   }
 
   #array(element: Tree): void {

@@ -1,11 +1,14 @@
 import { InvalidInputError } from '../../errors';
 
+/** Nobody reads it, but it is counted: the client went before it had its answer. nginx's number for that. */
+export const CLIENT_GONE = 499;
+
 /** `error.type` of OpenAI's error object. */
 export type ErrorType =
   'invalid_request_error' | 'authentication_error' | 'permission_error' | 'server_error';
 
 export interface RequestErrorOptions {
-  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 415;
+  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | typeof CLIENT_GONE;
   readonly type?: ErrorType;
   /** `error.code`: a word that programs may compare. */
   readonly reason: string;
@@ -40,6 +43,13 @@ export function badRequest(message: string, reason: string, param?: string): Req
 
 export function unauthorized(message: string, reason = 'invalid_api_key'): RequestError {
   return new RequestError(message, { status: 401, type: 'authentication_error', reason });
+}
+
+export function clientGone(): RequestError {
+  return new RequestError('the client went before it had its answer', {
+    status: CLIENT_GONE,
+    reason: 'client_gone',
+  });
 }
 
 export function forbidden(message: string, reason = 'insufficient_role'): RequestError {

@@ -16,7 +16,8 @@ const MAX_EVENT_CHARS = 16 * 1024 * 1024;
 
 /**
  * Cuts the bytes of a stream into its events, each as soon as it is whole; the chunks may end anywhere, also within a character. What comes
- * after the last blank line is no event.
+ * after the last blank line is no event. Parsers of streams (eventsource-parser) give an event's fields and not its text, which has to be
+ * handed on as it came.
  *
  * @throws {TransientError} for an event without an end.
  */

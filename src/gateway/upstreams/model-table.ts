@@ -16,8 +16,6 @@ export interface ModelTable {
   targets(model: string): readonly [ModelTarget, ...ModelTarget[]] | null;
 }
 
-export const NO_UPSTREAMS: ModelTable = { names: [], targets: () => null };
-
 /** @param keys by upstream: the API keys that the configuration refers to. */
 export function createModelTable(
   { upstreams, models }: GatewayConfig,

@@ -41,14 +41,6 @@ export interface UpstreamTransport {
   close(): Promise<void>;
 }
 
-/** For a gateway whose table of models is empty: nobody sends anything. */
-export const NO_TRANSPORT: UpstreamTransport = {
-  send({ name }) {
-    throw new UpstreamError('unreachable', 'this gateway has no upstreams', { upstream: name });
-  },
-  async close() {},
-};
-
 /**
  * - `unreachable`: no connection came to be, so the request was not seen;
  * - `slow`: a time-out of the configuration passed; `cut`: the connection ended before the answer did;

@@ -1,4 +1,4 @@
-import { editJson, type JsonEdit } from '../../../src/gateway/http/edit-json';
+import { editJson, findTwice, type JsonEdit } from '../../../src/gateway/http/edit-json';
 
 const set = (path: JsonEdit['path'], to: unknown, isAdded = false): JsonEdit => ({
   path,
@@ -63,16 +63,15 @@ test('a name may be written with escapes', () => {
   );
 });
 
-test('two members of one name are refused, however they are written', () => {
-  const text = String.raw`{"model":"cheap","mod\u0065l":"dear"}`;
-  for (const [edits, once] of [
-    [[set(['model'], 'x')], []],
-    [[], ['model']],
-  ] as const) {
-    expect(() => editJson(text, edits, once)).toThrow(/says "model" twice/);
-  }
-  expect(() => editJson('{"a":{"b":1},"a":{"b":2}}', [set(['a', 'b'], 1)])).toThrow(/twice/);
-  expect(editJson('{"other":1,"other":2,"model":3}', [], ['model'])).toContain('"other":2');
+test('of members of one name all are changed', () => {
+  expect(editJson('{"a":1,"b":0,"a":2}', [set(['a'], 3, true)])).toBe('{"a":3,"b":0,"a":3}');
+});
+
+test('a name that is there twice is found, however it is written', () => {
+  const text = String.raw`{"model":"cheap","other":1,"mod\u0065l":"dear","other":2}`;
+  expect(findTwice(text, ['messages', 'model'])).toBe('model');
+  expect(findTwice(text, ['messages'])).toBeNull();
+  expect(findTwice('{"model":1,"x":{"model":2}}', ['model'])).toBeNull();
 });
 
 test('is as deep as its paths: a text of any depth is passed over', () => {

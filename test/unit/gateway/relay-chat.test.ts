@@ -241,6 +241,25 @@ describe('a stream', () => {
     expect(messages.get(decisions[0]?.output ?? '')?.content).toBe('Grüße 🙂');
   });
 
+  test('that comes in one piece of the network loses nothing', async () => {
+    const gateway = await openRelay();
+    const events = [chunk({ content: 'a' }), chunk({ content: 'b' }), chunk({}, 'stop'), DONE];
+    gateway.upstreams.answerEvents([events.join('')]);
+    expect(await gateway.text(ask({ stream: true }))).toBe(events.join(''));
+  });
+
+  test('whose data comes in several lines is read, and edited, as one', async () => {
+    const gateway = await openRelay();
+    const lines = [
+      'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}],',
+      'data: "usage":{"prompt_tokens":1,"completion_tokens":1}}',
+    ];
+    gateway.upstreams.answerEvents([`${lines.join('\n')}\n\n`, DONE]);
+    const text = await gateway.text(ask({ stream: true }));
+    expect(text).toContain('"content":"a"');
+    expect(text).not.toContain('usage');
+  });
+
   test('of parallel tool calls is put together by their index', async () => {
     const gateway = await openRelay();
     const call = (index: number, rest: object): object => ({ tool_calls: [{ index, ...rest }] });
@@ -352,6 +371,68 @@ describe('an upstream that fails', () => {
     gateway.upstreams.answer(new UpstreamError(fault, 'x', { upstream: 'main' }));
     const reply = await gateway.post(CHAT, gateway.session(), ask());
     expect(reply.status).toBe(status);
+  });
+});
+
+describe('a client that goes before it has its answer', () => {
+  const gone = async (
+    body: object,
+    chunks: (aborted: Promise<never>) => AsyncGenerator<string>,
+    onStarted: (response: Response, leave: () => void) => Promise<void> | void,
+  ): Promise<Relay> => {
+    const gateway = await openRelay();
+    const controller = new AbortController();
+    const aborted = new Promise<never>((_, reject) => {
+      const fail = (): void => reject(new UpstreamError('cut', 'we hung up'));
+      controller.signal.addEventListener('abort', fail);
+    });
+    aborted.catch(() => undefined);
+    const contentType = 'stream' in body ? 'text/event-stream' : 'application/json';
+    gateway.upstreams.answer({
+      headers: { 'content-type': contentType },
+      chunks: chunks(aborted),
+    });
+    const leave = (): void => controller.abort();
+    const asking = gateway.app.request(CHAT, {
+      ...{ method: 'POST', headers: { authorization: `Bearer ${gateway.session()}` } },
+      ...{ body: JSON.stringify(body), signal: controller.signal },
+    });
+    if (!('stream' in body)) setTimeout(leave, 10);
+    await onStarted(await asking, leave);
+    return gateway;
+  };
+
+  test('is counted as that, and not as the upstream’s fault', async () => {
+    const gateway = await gone(
+      ask(),
+      async function* (aborted) {
+        yield '{';
+        await aborted;
+      },
+      (response) => expect(response.status).toBe(499),
+    );
+    expect(gateway.recorder.take(SESSION).failures).toMatchObject([{ status: 499 }]);
+    expect(gateway.log).toEqual([]);
+  });
+
+  test('in the middle of a stream too', async () => {
+    const gateway = await gone(
+      ask({ stream: true }),
+      async function* (aborted) {
+        yield chunk({ content: 'half' });
+        await aborted;
+      },
+      async (response, leave) => {
+        const reader = response.body?.getReader();
+        await reader?.read();
+        leave();
+        expect((await reader?.read())?.done).toBe(true);
+      },
+    );
+    const { decisions, failures } = gateway.recorder.take(SESSION);
+    expect(decisions).toEqual([]);
+    expect(failures).toMatchObject([{ status: 499 }]);
+    expect(gateway.log).toEqual([]);
   });
 });
 

@@ -1,5 +1,6 @@
 import { Message } from '../../../schemas/message';
 import { editJson, type JsonEdit } from '../../http/edit-json';
+import { sseEvent } from '../../http/sse';
 import type { AnswerReader, UpstreamAnswer } from '../protocol';
 import { notOfProtocol } from '../protocol';
 import { asObject, objectsOf, type JsonObject } from '../loose-json';
@@ -51,7 +52,7 @@ export function createChatReader(options: ChatReaderOptions): AnswerReader {
       return edits.length === 0 ? text : editJson(text, edits);
     },
 
-    event({ text, data }) {
+    event({ text, name, data }) {
       if (data === null) return { text, isHeld: isWhole(), isLast: false };
       if (data === '[DONE]') return { text, isHeld: true, isLast: true };
       const chunk = parse(data);
@@ -60,7 +61,7 @@ export function createChatReader(options: ChatReaderOptions): AnswerReader {
       for (const choice of choices) draftOf(choice).add(choice);
       const isUsage = choices.length === 0 && asObject(chunk['usage']) !== null;
       if (isUsage && options.hidesUsage) return { text: '', isHeld: true, isLast: false };
-      const shown = edits.length === 0 ? text : editEvent(text, data, edits);
+      const shown = edits.length === 0 ? text : editEvent(text, name, data, edits);
       return { text: shown, isHeld: isWhole(), isLast: false };
     },
 
@@ -91,10 +92,11 @@ function hidingEdits({ hidesUsage, hidesTokenIds, hidesLogprobs }: ChatReaderOpt
   return edits;
 }
 
-/** The event with other data: its own lines but for those. */
-function editEvent(text: string, data: string, edits: readonly JsonEdit[]): string {
+/** The event with other data: its own lines but for those, unless its data came in several. */
+function editEvent(text: string, name: string, data: string, edits: readonly JsonEdit[]): string {
   const edited = editJson(data, edits);
-  return edited === data ? text : text.replace(data, () => edited);
+  if (edited === data) return text;
+  return text.includes(data) ? text.replace(data, () => edited) : sseEvent(edited, name);
 }
 
 function parse(text: string): JsonObject {

@@ -1,17 +1,17 @@
-import type { ProtocolName } from '../../../schemas/gateway-config';
-import { editJson, type JsonEdit } from '../../http/edit-json';
+import { editJson, findTwice, type JsonEdit } from '../../http/edit-json';
+import { badRequest } from '../../http/request-error';
 import { sseEvent } from '../../http/sse';
 import type { OwnAnswer, Protocol } from '../protocol';
 import { parseChatBody } from './chat-body';
 import { createChatReader } from './chat-reader';
 
 /** Members that we read: two of one name could be read differently by the upstream. */
-const READ = ['model', 'messages', 'tools', 'tool_choice', 'stream', 'n'];
+const READ_MEMBERS = ['model', 'messages', 'tools', 'tool_choice', 'stream', 'n'];
 const DONE = 'data: [DONE]\n\n';
 
 /** OpenAI's chat completions. Source: https://platform.openai.com/docs/api-reference/chat */
 export const chat: Protocol = {
-  name: 'chat' satisfies ProtocolName,
+  name: 'chat',
   path: '/chat/completions',
 
   parse(text, interner) {
@@ -24,6 +24,14 @@ export const chat: Protocol = {
   },
 
   forUpstream({ text, request, isStream }, { model, tokenIds }) {
+    const twice = findTwice(text, READ_MEMBERS);
+    if (twice !== null) {
+      throw badRequest(
+        `the body says ${JSON.stringify(twice)} twice: expected it once`,
+        'invalid_json',
+        twice,
+      );
+    }
     const asksUsage = readsTrue(request['stream_options'], 'include_usage');
     const asksTokenIds = request['return_token_ids'] === true;
     const asksLogprobs = request['logprobs'] === true;
@@ -39,7 +47,7 @@ export const chat: Protocol = {
     if (tokenIds && !asksTokenIds) add(['return_token_ids'], true);
     if (tokenIds && !asksLogprobs) add(['logprobs'], true);
     return {
-      body: editJson(text, edits, READ),
+      body: editJson(text, edits),
       reader: createChatReader({
         choices: request.n ?? 1,
         hidesUsage: isStream && !asksUsage,
