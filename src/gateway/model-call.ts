@@ -91,7 +91,7 @@ export function describeUpstreamCall(
   latencyMs: number,
 ): RecordedCall {
   const { agent, session, claims } = caller;
-  const { request, toolset } = call;
+  const { request, toolset, previousId, conversationId } = call;
   const { context, messages } = contextOf(call);
   const [output, ...others] = answer.outputs;
   const alternatives = others.map((message) => addMessage(messages, message));
@@ -105,7 +105,11 @@ export function describeUpstreamCall(
     toolset: toolset?.id ?? null,
     output: addMessage(messages, output),
     ...(alternatives.length === 0 ? {} : { alternatives }),
-    upstream: { name: upstream.name, model, responseId },
+    upstream: {
+      ...{ name: upstream.name, model, responseId },
+      ...(previousId === null ? {} : { previousId }),
+      ...(conversationId === null ? {} : { conversationId }),
+    },
     sampled: { kind: 'text', finishReason, tokens },
     sampling: samplingOf(claims, request),
     at: new Date(now()).toISOString(),

@@ -54,9 +54,18 @@ export const Decision = z.strictObject({
   output: z.string(),
   /** Ids of the other choices, where the request asked for several (`n`). */
   alternatives: z.array(z.string()).optional(),
-  /** Which upstream wrote the answer, under what model name there, and how it names its answer; left out where our own policy did. */
+  /** Which upstream wrote the answer, and under what model name there; left out where our own policy did. */
   upstream: z
-    .strictObject({ name: z.string(), model: z.string(), responseId: z.string().nullable() })
+    .strictObject({
+      name: z.string(),
+      model: z.string(),
+      /** How it names its answer. */
+      responseId: z.string().nullable(),
+      /** The `responseId` that the call went on from, where the upstream holds the conversation: `context` has only what is new since. */
+      previousId: z.string().optional(),
+      /** The conversation that it holds, by its own name: `context` has only what is new in it. */
+      conversationId: z.string().optional(),
+    })
     .optional(),
   sampled: Sampled,
   sampling: Sampling,
