@@ -12,6 +12,7 @@ import type { RecordedCall } from './recording/recorder';
 import { CALL_BYTES, createResponseId } from './keys/response-id';
 import type { SessionClaims } from './keys/session-token';
 import type { ModelTarget } from './upstreams/model-table';
+import { costMicros } from './upstreams/cost';
 
 export interface ModelCallDeps {
   readonly policies: PolicyServer;
@@ -86,7 +87,7 @@ export function describeUpstreamCall(
   { signingKey, now }: Pick<ModelCallDeps, 'signingKey' | 'now'>,
   caller: Caller,
   call: ProtocolCall,
-  { upstream, model }: ModelTarget,
+  { upstream, model, price }: ModelTarget,
   answer: UpstreamAnswer,
   latencyMs: number,
 ): RecordedCall {
@@ -102,6 +103,7 @@ export function describeUpstreamCall(
     }),
     sequence: turnOf(request) + 1,
     ...{ policy: null, checkpoint: null, context, usage, latencyMs },
+    ...(price === null || usage === null ? {} : { costMicros: costMicros(price, usage) }),
     toolset: toolset?.id ?? null,
     output: addMessage(messages, output),
     ...(alternatives.length === 0 ? {} : { alternatives }),
