@@ -87,5 +87,9 @@ export const Decision = z.strictObject({
   costMicros: z.number().min(0).optional(),
   latencyMs: z.number().min(0),
   at: z.iso.datetime(),
+  /** A pseudonym of who used the agent, where the request says. */
+  user: z.string().optional(),
+  /** Why nothing may be trained on this decision: its token ids stood for secrets that were replaced in its texts, so they were dropped. */
+  untrainable: z.enum(['redacted']).optional(),
 });
 export type Decision = z.infer<typeof Decision>;

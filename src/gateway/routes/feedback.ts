@@ -6,9 +6,10 @@ import { readBody } from '../http/read-body';
 import { badRequest, forbidden, RequestError } from '../http/request-error';
 import { readResponseId } from '../keys/response-id';
 import type { RewardWriter } from '../recording/reward-writer';
+import type { Redaction } from '../recording/redaction';
 import type { Handler } from '../http/route';
 import { headerOf } from '../http/gateway-context';
-import { isLiveSessionOf, liveSessionId } from '../keys/session-id';
+import { isLiveSessionOf, storedSessionId } from '../keys/session-id';
 
 const FEEDBACK_SCORER = 'feedback';
 const RecordId = z.string().min(1).max(200);
@@ -41,6 +42,7 @@ export interface FeedbackDeps {
   readonly rewards: RewardWriter;
   readonly signingKey: Uint8Array;
   readonly bodyLimitBytes: number;
+  readonly redaction: Redaction;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -59,7 +61,7 @@ export function postFeedback(deps: FeedbackDeps): Handler<Principal> {
     if (agent !== null && (body.scorer !== FEEDBACK_SCORER || body.supersedes !== undefined)) {
       throw forbidden('an agent may only give feedback: leave out scorer and supersedes');
     }
-    const { trajectory, decision } = targetOf(body, agent, deps.signingKey);
+    const { trajectory, decision } = targetOf(body, agent, deps);
     const header = headerOf(c, 'idempotency-key');
     const given = header === undefined ? body.id : validate(RecordId, header, ['idempotency-key']);
     const { outcome, record: stored } = await deps.rewards.write({
@@ -89,11 +91,10 @@ export function postFeedback(deps: FeedbackDeps): Handler<Principal> {
 function targetOf(
   { session, response_id: responseId }: FeedbackRequest,
   agent: string | null,
-  signingKey: Uint8Array,
+  { signingKey, redaction }: FeedbackDeps,
 ): { readonly trajectory: string; readonly decision: string | null } {
   if (responseId === undefined) {
-    const named = session ?? '';
-    return { trajectory: agent === null ? named : liveSessionId(agent, named), decision: null };
+    return { trajectory: storedSessionId(redaction, agent, session ?? ''), decision: null };
   }
   const parts = readResponseId(signingKey, responseId);
   if (parts === null) {
