@@ -6,6 +6,7 @@ import type { Principal } from '../keys/auth';
 import { parseJson, validate } from '../http/json-body';
 import { readBody } from '../http/read-body';
 import type { Handler } from '../http/route';
+import { assertInScope } from '../keys/agent-scope';
 import { mintSessionToken } from '../keys/session-token';
 
 /** The body of `POST /v1/sessions`. */
@@ -35,8 +36,9 @@ export interface SessionsDeps {
 
 /** `POST /v1/sessions`: opens a session for an agent that somebody else runs, and answers the API key that it is to be given. */
 export function openSession({ signingKey, bodyLimitBytes, now }: SessionsDeps): Handler<Principal> {
-  return async (c) => {
+  return async (c, { principal }) => {
     const body = validate(SessionRequest, parseJson(await readBody(c, bodyLimitBytes)));
+    if (principal.kind === 'key') assertInScope(principal.record, body.agent);
     const session = `session/${body.agent}/${body.session ?? randomUUID()}`;
     const expiresAt = Math.ceil(now() / 1_000) + body.ttl_seconds;
     const key = mintSessionToken(signingKey, {
