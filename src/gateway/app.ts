@@ -1,7 +1,10 @@
 import { Hono } from 'hono';
+import { describeError } from '../errors';
 import type { PolicyServer } from '../policies/policy-server';
 import type { ApiKeyStore } from './keys/api-keys';
 import { createAuthenticate } from './keys/auth';
+import type { KeyUseStore } from './keys/key-use';
+import { createKeyUse } from './keys/key-use';
 import type { GatewayCounters } from './metrics/counters';
 import { createCounters } from './metrics/counters';
 import type { SpoolStatus } from './metrics/gateway-metrics';
@@ -37,6 +40,8 @@ export interface GatewayDeps {
   readonly signingKey: Uint8Array;
   /** null lets in nobody but sessions: the gateway of a rollout worker. */
   readonly apiKeys: ApiKeyStore | null;
+  /** Where it is written when keys were last used. @default nowhere */
+  readonly keyUse?: KeyUseStore;
   /** null does not offer `/v1/feedback`. */
   readonly rewards: RewardWriter | null;
   /** @default 4 MiB */
@@ -67,7 +72,7 @@ export function createGateway({
   const recorder = redactRecorder(deps.recorder, redaction);
   const rewards = deps.rewards === null ? null : redactRewards(deps.rewards, redaction);
   const models: Models = { routing, upstreams: upstreams.models };
-  const authenticate = createAuthenticate(signingKey, deps.apiKeys, now);
+  const authenticate = createAuthenticate(signingKey, deps.apiKeys, now, keyUse(deps.keyUse, log));
   const routes = createRoutes({ authenticate, counters, log });
 
   const app = new Hono<GatewayEnv>();
@@ -111,4 +116,15 @@ export function createGateway({
   });
   app.onError((error, c) => routes.fail(c, error));
   return app;
+}
+
+function keyUse(
+  store: KeyUseStore | undefined,
+  log: (entry: LogEntry) => void,
+): (id: string, nowMs: number) => void {
+  if (store === undefined) return () => undefined;
+  return createKeyUse(store, (error) => {
+    const message = 'when a key was last used is not shown';
+    log({ level: 'warn', message, requestId: '-', error: describeError(error) });
+  });
 }

@@ -34,6 +34,11 @@ export function isLiveSessionOf(agent: string, session: string): boolean {
   return session.startsWith(`${LIVE_PREFIX}${agent}/`);
 }
 
+/** The agent that a session's id names; empty for a session of a run, whose id does not say. */
+export function agentOfSession(session: string): string {
+  return /^(?:live|session)\/([^/]+)\//.exec(session)?.[1] ?? '';
+}
+
 /** @param names what the client calls the session, best first; without any, a name that no other request shares. */
 export function liveSessionName(names: readonly unknown[]): string {
   return (

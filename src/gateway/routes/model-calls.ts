@@ -9,11 +9,12 @@ import { modelName, resolveModel } from '../model-name';
 import type { Protocol, ProtocolCall } from '../protocols/protocol';
 import { readBody } from '../http/read-body';
 import { relayAnswer } from '../relay-answer';
-import { badRequest, forbidden } from '../http/request-error';
+import { badRequest } from '../http/request-error';
 import type { Handler } from '../http/route';
 import type { GatewayContext } from '../http/gateway-context';
 import type { Answer } from '../http/answer';
 import { headerOf } from '../http/gateway-context';
+import { actingAgent, AGENT_HEADER } from '../keys/agent-scope';
 import { liveSessionId, liveSessionName, SESSION_HEADER } from '../keys/session-id';
 import { ToolsetInterner } from '../toolset-interner';
 import type { UpstreamTransport } from '../upstreams/upstream';
@@ -100,8 +101,7 @@ function callerOf(
     const { claims } = principal;
     return { caller: { agent: claims.agent, session: claims.session, claims }, headers: {} };
   }
-  const { agent } = principal.record;
-  if (agent === null) throw forbidden('model calls belong to an agent: use a key of role agent');
+  const agent = actingAgent(principal.record, headerOf(c, AGENT_HEADER));
   const name = liveSessionName([headerOf(c, SESSION_HEADER), ...sessionNames]);
   // A name from the body is free text, which a header cannot always hold; the client knows it anyway.
   const headers = /^[\x21-\x7e]+$/.test(name) ? { [SESSION_HEADER]: name } : {};
