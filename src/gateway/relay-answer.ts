@@ -67,11 +67,18 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
     await record.decide(describeUpstreamCall(deps, caller, call, target, answer, latencyMs));
   };
 
+  const failed = (): void =>
+    record.refused(502, `the upstream ${target.upstream.name} said that it failed`);
+
   if (response.status >= 300) return refusal(asked, record, contentType, headers);
   if (call.isStream && contentType.startsWith('text/event-stream')) {
     return { events: relayEvents(), headers };
   }
   const text = reader.whole(await readAnswer(asked));
+  if (reader.hasFailed()) {
+    failed();
+    return { text, contentType, headers };
+  }
   await decide();
   record.answered();
   return { text, contentType, headers };
@@ -93,7 +100,13 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
           if (isLast) break;
         }
       } catch (error) {
-        if (reader.answer() === null) throw error; // else all that matters has come
+        // Else all that matters has come.
+        if (reader.answer() === null && !reader.hasFailed()) throw error;
+      }
+      if (reader.hasFailed()) {
+        failed();
+        yield held;
+        return;
       }
       await decide();
       record.answered();
