@@ -69,8 +69,7 @@ export function createGateway({
       routes.admit(
         ['session', 'agent'],
         modelCalls(protocol, {
-          ...{ ...deps, models, bodyLimitBytes, now, counters, log },
-          transport: upstreams.transport,
+          ...{ ...deps, models, bodyLimitBytes, now, counters, log, upstreams },
         }),
         (error, requestId) => protocol.errorBody(error, requestId),
       ),

@@ -42,6 +42,13 @@ export interface ProtocolCall {
   readonly isStream: boolean;
   /** What the body says about whose it is, best first; whatever is not a string is ignored. */
   readonly sessionNames: readonly unknown[];
+  /**
+   * The answer that the call goes on from, where an upstream holds the conversation, by the upstream's name for it: the messages are only
+   * what is new since, and no other upstream knows the rest.
+   */
+  readonly previousId: string | null;
+  /** The conversation that an upstream holds, by its name there. The same goes for it. */
+  readonly conversationId: string | null;
 }
 
 export interface ForUpstream {

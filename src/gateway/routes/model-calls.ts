@@ -15,10 +15,10 @@ import type { Answer } from '../http/answer';
 import { headerOf } from '../http/gateway-context';
 import { liveSessionId, liveSessionName, SESSION_HEADER } from '../keys/session-id';
 import { ToolsetInterner } from '../toolset-interner';
-import type { UpstreamTransport } from '../upstreams/upstream';
+import type { Upstreams } from '../upstreams/upstreams';
 
 export interface ModelCallsDeps extends ModelCallDeps, CallRecordDeps {
-  readonly transport: UpstreamTransport;
+  readonly upstreams: Upstreams;
   readonly bodyLimitBytes: number;
 }
 
@@ -95,12 +95,14 @@ function callerOf(
 ): { readonly caller: Caller; readonly headers: Readonly<Record<string, string>> } {
   if (principal.kind === 'session') {
     const { claims } = principal;
-    return { caller: { agent: claims.agent, session: claims.session, claims }, headers: {} };
+    const { agent, session } = claims;
+    return { caller: { agent, session, isNamed: true, claims }, headers: {} };
   }
   const { agent } = principal.record;
   if (agent === null) throw forbidden('model calls belong to an agent: use a key of role agent');
-  const name = liveSessionName([headerOf(c, SESSION_HEADER), ...sessionNames]);
+  const { name, isNamed } = liveSessionName([headerOf(c, SESSION_HEADER), ...sessionNames]);
   // A name from the body is free text, which a header cannot always hold; the client knows it anyway.
   const headers = /^[\x21-\x7e]+$/.test(name) ? { [SESSION_HEADER]: name } : {};
-  return { caller: { agent, session: liveSessionId(agent, name), claims: null }, headers };
+  const session = liveSessionId(agent, name);
+  return { caller: { agent, session, isNamed, claims: null }, headers };
 }
