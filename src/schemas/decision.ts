@@ -66,9 +66,18 @@ export const Decision = z.strictObject({
   output: z.string(),
   /** Ids of the other choices, where the request asked for several (`n`). */
   alternatives: z.array(z.string()).optional(),
-  /** Which upstream wrote the answer, under what model name there, and how it names its answer; left out where our own policy did. */
+  /** Which upstream wrote the answer, and under what model name there; left out where our own policy did. */
   upstream: z
-    .strictObject({ name: z.string(), model: z.string(), responseId: z.string().nullable() })
+    .strictObject({
+      name: z.string(),
+      model: z.string(),
+      /** How it names its answer. */
+      responseId: z.string().nullable(),
+      /** The `responseId` that the call went on from, where the upstream holds the conversation: `context` has only what is new since. */
+      previousId: z.string().optional(),
+      /** The conversation that it holds, by its own name: `context` has only what is new in it. */
+      conversationId: z.string().optional(),
+    })
     .optional(),
   sampled: Sampled,
   sampling: Sampling,
@@ -78,5 +87,9 @@ export const Decision = z.strictObject({
   costMicros: z.number().min(0).optional(),
   latencyMs: z.number().min(0),
   at: z.iso.datetime(),
+  /** A pseudonym of who used the agent, where the request says. */
+  user: z.string().optional(),
+  /** Why nothing may be trained on this decision: its token ids stood for secrets that were replaced in its texts, so they were dropped. */
+  untrainable: z.enum(['redacted']).optional(),
 });
 export type Decision = z.infer<typeof Decision>;

@@ -21,6 +21,7 @@ export const chat: Protocol = {
       ...{ text, request, toolset, isStream: request.stream === true },
       ...{ previousId: null, conversationId: null }, // every request holds the whole conversation
       sessionNames: [metadata?.['session_id'], safetyIdentifier, user],
+      ...{ previousId: null, conversationId: null }, // every request holds the whole conversation
     };
   },
 
