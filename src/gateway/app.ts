@@ -84,7 +84,7 @@ export function createGateway({
         ['session', 'agent'],
         modelCalls(protocol, {
           ...{ ...deps, recorder, redaction, models, bodyLimitBytes, now, counters, log },
-          transport: upstreams.transport,
+          upstreams,
         }),
         (error, requestId) => protocol.errorBody(error, requestId),
       ),

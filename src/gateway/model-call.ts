@@ -27,6 +27,8 @@ export interface Caller {
   readonly agent: string;
   /** The id under which the session is stored. */
   readonly session: string;
+  /** Whether the client named it: else each of its calls is a session of its own. */
+  readonly isNamed: boolean;
   /** null for live traffic. */
   readonly claims: SessionClaims | null;
   /** Who uses the agent, as the request names them. */
