@@ -1,6 +1,6 @@
-import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { TransientError } from '../../errors';
 import type { Gateway } from '../app';
@@ -41,10 +41,12 @@ export async function serveGateway(
 ): Promise<ServedGateway> {
   assertSafe(host, exposure);
   // Agents and SDKs may run in this process: their fetch keeps the Request and Response of Node.
-  const listener = getRequestListener(app.fetch, {
+  const answer = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
     errorHandler: answerUnreadable,
   });
+  // Rejects for nothing: what its handler does not answer it destroys.
+  const listener: RequestListener = (incoming, outgoing) => void answer(incoming, outgoing);
   const options = serverOptions(timeouts);
   const server =
     exposure?.kind === 'tls'
@@ -54,7 +56,7 @@ export async function serveGateway(
         )
       : createHttpServer(options, listener);
   const mayConnect = peerFilter(exposure);
-  server.prependListener('connection', (socket) => {
+  server.prependListener('connection', (socket: Socket) => {
     if (!mayConnect(socket.remoteAddress)) socket.destroy();
   });
   answerMalformed(server);
