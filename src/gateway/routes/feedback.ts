@@ -8,9 +8,10 @@ import { readBody } from '../http/read-body';
 import { badRequest, forbidden, RequestError } from '../http/request-error';
 import { readResponseId } from '../keys/response-id';
 import type { RewardWriter } from '../recording/reward-writer';
+import type { Redaction } from '../recording/redaction';
 import type { Handler } from '../http/route';
 import { headerOf } from '../http/gateway-context';
-import { agentOfSession, isLiveSessionOf, liveSessionId } from '../keys/session-id';
+import { agentOfSession, isLiveSessionOf, storedSessionId } from '../keys/session-id';
 
 const FEEDBACK_SCORER = 'feedback';
 const RecordId = z.string().min(1).max(200);
@@ -43,6 +44,7 @@ export interface FeedbackDeps {
   readonly rewards: RewardWriter;
   readonly signingKey: Uint8Array;
   readonly bodyLimitBytes: number;
+  readonly redaction: Redaction;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -61,12 +63,7 @@ export function postFeedback(deps: FeedbackDeps): Handler<Principal> {
     if (role === 'agent' && (body.scorer !== FEEDBACK_SCORER || body.supersedes !== undefined)) {
       throw forbidden('an agent may only give feedback: leave out scorer and supersedes');
     }
-    const { trajectory, decision } = targetOf(
-      body,
-      record,
-      headerOf(c, AGENT_HEADER),
-      deps.signingKey,
-    );
+    const { trajectory, decision } = targetOf(body, record, headerOf(c, AGENT_HEADER), deps);
     const header = headerOf(c, 'idempotency-key');
     const given = header === undefined ? body.id : validate(RecordId, header, ['idempotency-key']);
     const { outcome, record: stored } = await deps.rewards.write({
@@ -102,15 +99,16 @@ function targetOf(
   { session, response_id: responseId }: FeedbackRequest,
   record: ApiKeyRecord,
   named: string | undefined,
-  signingKey: Uint8Array,
+  { signingKey, redaction }: FeedbackDeps,
 ): { readonly trajectory: string; readonly decision: string | null } {
   if (responseId === undefined) {
     const name = session ?? '';
     if (record.role === 'agent') {
-      return { trajectory: liveSessionId(actingAgent(record, named), name), decision: null };
+      const agent = actingAgent(record, named);
+      return { trajectory: storedSessionId(redaction, agent, name), decision: null };
     }
     if (record.agents.length > 0) assertInScope(record, agentOfSession(name));
-    return { trajectory: name, decision: null };
+    return { trajectory: storedSessionId(redaction, null, name), decision: null };
   }
   const parts = readResponseId(signingKey, responseId);
   if (parts === null) {

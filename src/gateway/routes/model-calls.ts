@@ -1,6 +1,7 @@
 import type { Principal } from '../keys/auth';
 import type { CallRecord, CallRecordDeps } from '../recording/call-record';
 import { createCallRecord } from '../recording/call-record';
+import type { Redaction } from '../recording/redaction';
 import type { Caller, ModelCallDeps } from '../model-call';
 import { callModel } from '../model-call';
 import type { ResolvedPolicy } from '../model-name';
@@ -21,6 +22,7 @@ import type { UpstreamTransport } from '../upstreams/upstream';
 export interface ModelCallsDeps extends ModelCallDeps, CallRecordDeps {
   readonly transport: UpstreamTransport;
   readonly bodyLimitBytes: number;
+  readonly redaction: Redaction;
 }
 
 /** The header that says that a live call was answered but not recorded. */
@@ -37,7 +39,7 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     const record = createCallRecord(deps, requestId, rolloutOf(principal));
     try {
       const call = protocol.parse(await readBody(c, deps.bodyLimitBytes), interner);
-      const { caller, headers } = callerOf(c, principal, call);
+      const { caller, headers } = callerOf(c, principal, call, deps.redaction);
       await record.open(caller, call.request.model);
       const { claims, session } = caller;
       const model = await resolveModel(deps.models, call.request.model, session, claims);
@@ -92,7 +94,8 @@ function rolloutOf(principal: Principal): { session: string; agent: string } | n
 function callerOf(
   c: GatewayContext,
   principal: Principal,
-  { sessionNames }: ProtocolCall,
+  { sessionNames, request }: ProtocolCall,
+  redaction: Redaction,
 ): { readonly caller: Caller; readonly headers: Readonly<Record<string, string>> } {
   if (principal.kind === 'session') {
     const { claims } = principal;
@@ -102,5 +105,16 @@ function callerOf(
   const name = liveSessionName([headerOf(c, SESSION_HEADER), ...sessionNames]);
   // A name from the body is free text, which a header cannot always hold; the client knows it anyway.
   const headers = /^[\x21-\x7e]+$/.test(name) ? { [SESSION_HEADER]: name } : {};
-  return { caller: { agent, session: liveSessionId(agent, name), claims: null }, headers };
+  const session = liveSessionId(agent, redaction.sessionName(agent, name));
+  return { caller: { agent, session, claims: null, ...userOf(request) }, headers };
+}
+
+/** Who uses the agent, in the words of OpenAI's APIs or of Anthropic's. */
+function userOf({ user, safety_identifier: safetyIdentifier, metadata }: ProtocolCall['request']): {
+  readonly user?: string;
+} {
+  const named = [safetyIdentifier, user, metadata?.['user_id']].find(
+    (name) => typeof name === 'string' && name !== '',
+  );
+  return typeof named === 'string' ? { user: named } : {};
 }
