@@ -1,5 +1,5 @@
 import type { ChatRequest } from '../../schemas/chat';
-import type { SampledTokens } from '../../schemas/decision';
+import type { SampledTokens, Usage } from '../../schemas/decision';
 import type { ProtocolName } from '../../schemas/gateway-config';
 import type { Message } from '../../schemas/message';
 import type { ErrorAnswer } from '../http/error-response';
@@ -42,6 +42,13 @@ export interface ProtocolCall {
   readonly isStream: boolean;
   /** What the body says about whose it is, best first; whatever is not a string is ignored. */
   readonly sessionNames: readonly unknown[];
+  /**
+   * The answer that the call goes on from, where an upstream holds the conversation, by the upstream's name for it: the messages are only
+   * what is new since, and no other upstream knows the rest.
+   */
+  readonly previousId: string | null;
+  /** The conversation that an upstream holds, by its name there. The same goes for it. */
+  readonly conversationId: string | null;
 }
 
 export interface ForUpstream {
@@ -83,7 +90,8 @@ export interface UpstreamAnswer {
   readonly outputs: readonly [Message, ...Message[]];
   readonly finishReason: string | null;
   readonly tokens: SampledTokens | null;
-  readonly usage: { readonly promptTokens: number; readonly completionTokens: number } | null;
+  /** null where it does not say, or in another form. */
+  readonly usage: Usage | null;
 }
 
 /** What a policy of ours answered. */

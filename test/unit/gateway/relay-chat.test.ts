@@ -142,6 +142,31 @@ describe('a call that an upstream answers', () => {
     ).toEqual(['a', 'b']);
   });
 
+  test('may offer and call tools that are no functions', async () => {
+    const gateway = await openRelay();
+    const calls = [{ id: 'c1', type: 'custom', custom: { name: 'grep', input: 'x' } }];
+    const message = { role: 'assistant', content: null, tool_calls: calls };
+    gateway.upstreams.answerJson({
+      ...{ ...completion, choices: [{ index: 0, message, finish_reason: 'tool_calls' }] },
+    });
+    const tools = [{ type: 'custom', custom: { name: 'grep' } }];
+    const body = ask({ tools, tool_choice: { type: 'allowed_tools', allowed_tools: { tools } } });
+    await gateway.text(body);
+    expect(JSON.parse(gateway.upstreams.requests[0]?.body ?? '')).toEqual(body);
+    const { decisions, messages, toolsets } = gateway.recorder.take(SESSION);
+    expect(messages.get(decisions[0]?.output ?? '')?.tool_calls).toEqual(calls);
+    expect([...toolsets.values()]).toEqual([tools]);
+  });
+
+  test.each([
+    ['tools[0].function', { tools: [{ type: 'function' }] }],
+    ['tool_choice.function', { tool_choice: { type: 'function' } }],
+  ])('is refused for a function without a name: %s', async (param, overrides) => {
+    const gateway = await openRelay();
+    const reply = await gateway.post(CHAT, gateway.session(), ask(overrides));
+    expect(reply).toMatchObject({ status: 400, body: { error: { param } } });
+  });
+
   test('that says a member twice is refused: the upstream might read the other one', async () => {
     const gateway = await openRelay();
     const reply = await gateway.text(

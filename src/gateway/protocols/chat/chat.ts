@@ -20,6 +20,7 @@ export const chat: Protocol = {
     return {
       ...{ text, request, toolset, isStream: request.stream === true },
       sessionNames: [metadata?.['session_id'], safetyIdentifier, user],
+      ...{ previousId: null, conversationId: null }, // every request holds the whole conversation
     };
   },
 
