@@ -1,10 +1,12 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import {
   startUpstreamDouble,
+  type SeenRequest,
   type UpstreamDouble,
 } from '../../bench/support/upstream-double/start';
 import { distPath } from '../../src/adapters/dist-path';
@@ -270,23 +272,30 @@ describe('misbehaves when told to', () => {
   });
 });
 
-test('runs as a process of its own, which is told by its control routes', async () => {
-  const main = distPath('bench/support/upstream-double/main.js');
-  const child = spawn(process.execPath, [main], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const [line] = (await once(child.stdout, 'data')) as [Buffer];
-  const url = /^ready: (\S+)/.exec(line.toString())?.[1] ?? '';
-  const headers = { ...AUTH, 'content-type': 'application/json' };
-  const control = new URL('/control/', url);
-  await fetch(new URL('trouble', control), {
-    ...{ method: 'POST', headers },
-    body: JSON.stringify({ trouble: '503' }),
+describe('as a process of its own', () => {
+  let child: ChildProcessByStdio<Writable, Readable, null>;
+  beforeAll(() => {
+    const main = distPath('bench/support/upstream-double/main.js');
+    child = spawn(process.execPath, [main], { stdio: ['pipe', 'pipe', 'inherit'] });
   });
-  const [path, body] = chat({});
-  const asked = { method: 'POST', headers, body: JSON.stringify(body) };
-  expect((await fetch(url + path, asked)).status).toBe(503);
-  expect((await fetch(url + path, asked)).status).toBe(200);
-  const seen = (await (await fetch(new URL('requests', control))).json()) as { status: number }[];
-  expect(seen.map(({ status }) => status)).toEqual([503, 200]);
-  child.stdin.end();
-  expect(await once(child, 'exit')).toEqual([0, null]);
+  afterAll(() => void child.kill());
+
+  test('it is told by its control routes, and ends with its standard input', async () => {
+    const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    const url = /^ready: (\S+)/.exec(line.toString())?.[1] ?? '';
+    const headers = { ...AUTH, 'content-type': 'application/json' };
+    const control = new URL('/control/', url);
+    await fetch(new URL('trouble', control), {
+      ...{ method: 'POST', headers },
+      body: JSON.stringify({ trouble: '503' }),
+    });
+    const [path, body] = chat({});
+    const asked = { method: 'POST', headers, body: JSON.stringify(body) };
+    expect((await fetch(url + path, asked)).status).toBe(503);
+    expect((await fetch(url + path, asked)).status).toBe(200);
+    const seen = (await (await fetch(new URL('requests', control))).json()) as SeenRequest[];
+    expect(seen.map(({ status }) => status)).toEqual([503, 200]);
+    child.stdin.end();
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
 });
