@@ -34,7 +34,7 @@ test('an admin sees how each upstream is, and what it answers for', async () => 
     data: { breaker: { state: string; open_until: string } }[];
   };
   expect(data[0]?.breaker.state).toBe('open');
-  expect(Date.parse(data[0]?.breaker.open_until ?? '')).toBeGreaterThan(Date.now() + 3_500_000);
+  expect(Date.parse(data[0]?.breaker.open_until ?? '')).toBeGreaterThan(Date.now() + 100_000);
 });
 
 test('nobody else does', async () => {
