@@ -69,17 +69,25 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
   const { target, reader } = asked;
 
   const decide = async (): Promise<void> => {
-    const answer = reader.answer();
-    if (answer === null)
+    const whole = reader.answer();
+    if (whole === null)
       throw new UpstreamError('cut', BROKEN_OFF, { upstream: target.upstream.name });
     const latencyMs = performance.now() - startedAt;
-    await record.decide(describeUpstreamCall(deps, caller, call, target, answer, latencyMs));
+    await record.decide(describeUpstreamCall(deps, caller, call, target, whole, latencyMs));
   };
 
+  const failed = (): void =>
+    record.refused(502, `the upstream ${target.upstream.name} said that it failed`);
+
   if (asked.kind === 'stream') return { events: relayEvents(asked.body), headers };
+  const answer = { text: asked.text, contentType: contentType(asked.response), headers };
+  if (reader.hasFailed()) {
+    failed();
+    return answer;
+  }
   await decide();
   record.answered();
-  return { text: asked.text, contentType: contentType(asked.response), headers };
+  return answer;
 
   async function* relayEvents(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
     let held = '';
@@ -98,7 +106,13 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
           if (isLast) break;
         }
       } catch (error) {
-        if (reader.answer() === null) throw error; // else all that matters has come
+        // Else all that matters has come.
+        if (reader.answer() === null && !reader.hasFailed()) throw error;
+      }
+      if (reader.hasFailed()) {
+        failed();
+        yield held;
+        return;
       }
       await decide();
       record.answered();

@@ -33,7 +33,7 @@ const RECORDED_HEADER = 'x-ratchet-recorded';
  * intents), and the answer ends once its decision is durable. See call-record.ts for what happens where that fails.
  */
 export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Principal> {
-  const interner = new ToolsetInterner();
+  const interner = new ToolsetInterner(protocol.readTools);
 
   return async (c, { principal, requestId, gone }) => {
     const record = createCallRecord(deps, requestId, rolloutOf(principal));
@@ -65,6 +65,12 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     record: CallRecord,
   ): Promise<Answer> {
     const { n } = call.request;
+    if (call.previousId !== null || call.conversationId !== null) {
+      throw badRequest(
+        'a policy holds no conversations: send all messages with each call',
+        'unsupported_value',
+      );
+    }
     if (typeof n === 'number' && n !== 1) {
       throw badRequest(
         'a policy gives one choice per call: expected n = 1',
@@ -72,7 +78,9 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
         'n',
       );
     }
-    const { id, answer, recorded, atMs } = await callModel(deps, caller, call, model);
+    const { id, answer, recorded, atMs } = await callModel(
+      ...([deps, caller, call, model, protocol.idPrefix] as const),
+    );
     if (recorded !== null) await record.decide(recorded);
     record.answered();
     const own = { ...answer, id, atMs, model: modelName(model.policy, model.checkpoint) };
