@@ -21,7 +21,7 @@ export function upstreamMetrics({ models, health, budget }: Upstreams): readonly
     },
     {
       ...{ name: 'ratchet_upstream_errors_total', type: 'counter' },
-      help: 'Answers that were none: unreachable, slow, cut, garbage, status_<code>.',
+      help: 'Answers that were none: unreachable, slow, cut, garbage, said, status_<code>.',
       samples: all.flatMap(({ name, errors }) =>
         Object.entries(errors).map(([fault, value]) => ({
           ...{ labels: { upstream: name, fault }, value },
