@@ -13,6 +13,7 @@ import { chat } from './protocols/chat/chat';
 import type { LogEntry } from './http/route';
 import type { GatewayEnv } from './http/gateway-context';
 import { createRoutes } from './http/route';
+import { routedPath } from './http/session-path';
 import { postFeedback } from './routes/feedback';
 import { health, readiness } from './routes/health';
 import { metrics } from './routes/metrics';
@@ -62,7 +63,7 @@ export function createGateway({
   const authenticate = createAuthenticate(signingKey, deps.apiKeys, now);
   const routes = createRoutes({ authenticate, counters, log });
 
-  const app = new Hono<GatewayEnv>();
+  const app = new Hono<GatewayEnv>({ getPath: routedPath });
   for (const protocol of [chat]) {
     app.post(
       `/v1${protocol.path}`,
