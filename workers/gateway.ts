@@ -4,11 +4,13 @@ import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createLocalKeyFile } from '../src/adapters/local-key-file/local-key-file';
+import { createLocalKeyUse } from '../src/adapters/local-key-use/local-key-use';
 import { hasCode } from '../src/adapters/local-store/fs-errors';
 import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
 import { createLocalSpool } from '../src/adapters/spool/local-spool';
 import { IntegrityError, InvalidInputError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/keys/api-keys';
+import type { KeyUseStore } from '../src/gateway/keys/key-use';
 import { createGateway } from '../src/gateway/app';
 import { createSpoolDrain, type DrainLog } from '../src/gateway/recording/drain-spool';
 import { createRewardWriter } from '../src/gateway/recording/reward-writer';
@@ -31,6 +33,10 @@ const DRAIN_GRACE_MS = 4_000;
 
 export function openKeyFile(env: Environment): ApiKeyStore {
   return createLocalKeyFile(join(keyFolder(env), 'api-keys.json'));
+}
+
+export function openKeyUse(env: Environment): KeyUseStore {
+  return createLocalKeyUse(join(keyFolder(env), 'used'));
 }
 
 /** The key that signs session tokens: made once, readable by its owner only. */
@@ -108,6 +114,7 @@ export async function runGateway(
       spoolStatus: () => ({ spool: spool.snapshot(), drain: drain.snapshot() }),
       signingKey: await signingKey(env),
       apiKeys: openKeyFile(env),
+      keyUse: openKeyUse(env),
       rewards: createRewardWriter(store),
       log,
     }),

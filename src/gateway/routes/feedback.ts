@@ -1,18 +1,21 @@
 import { z } from 'zod';
+import { createHmac } from 'node:crypto';
 import { answerTrajectory, type FeedbackRecord } from '../../schemas/feedback';
 import { Name } from '../../schemas/ids';
 import { Message } from '../../schemas/message';
 import { canonicalJson } from '../../storage/canonical-json';
-import { sha256Hex } from '../../storage/digest';
+import { actingAgent, AGENT_HEADER, assertInScope, isInScope } from '../keys/agent-scope';
+import type { ApiKeyRecord } from '../keys/api-keys';
 import type { Principal } from '../keys/auth';
 import { parseJson, validate } from '../http/json-body';
 import { readBody } from '../http/read-body';
 import { badRequest, forbidden, RequestError } from '../http/request-error';
 import { readResponseId } from '../keys/response-id';
 import type { RewardWriter } from '../recording/reward-writer';
+import type { Redaction } from '../recording/redaction';
 import type { Handler } from '../http/route';
 import { headerOf } from '../http/gateway-context';
-import { isLiveSessionOf, liveSessionId } from '../keys/session-id';
+import { agentOfSession, isLiveSessionOf, storedSessionId } from '../keys/session-id';
 
 const FEEDBACK_SCORER = 'feedback';
 const RecordId = z.string().min(1).max(200);
@@ -73,6 +76,7 @@ export interface FeedbackDeps {
   readonly rewards: RewardWriter;
   readonly signingKey: Uint8Array;
   readonly bodyLimitBytes: number;
+  readonly redaction: Redaction;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -88,22 +92,22 @@ export function postFeedback(deps: FeedbackDeps): Handler<Principal> {
     const key = principal.kind === 'key' ? principal.record : null;
     // The route does not admit session keys: an agent must not grade its own rollout.
     if (key === null) throw forbidden('a session key may not give feedback');
-    const { agent, id: by } = key;
-    if (agent !== null && body.scorer !== FEEDBACK_SCORER) {
+    const { role, id: by } = key;
+    if (role === 'agent' && body.scorer !== FEEDBACK_SCORER) {
       throw forbidden('an agent may only give feedback: leave out scorer');
     }
     const header = headerOf(c, 'idempotency-key');
     const given = header === undefined ? body.id : validate(RecordId, header, ['idempotency-key']);
     const said = {
-      ...targetOf(body, agent, deps.signingKey),
+      ...targetOf(body, key, headerOf(c, AGENT_HEADER), deps),
       ...{ scorer: body.scorer, scorerVersion: body.scorer_version },
       value: body.value === undefined ? null : Number(body.value),
       ...(body.comment === undefined ? {} : { comment: body.comment }),
       ...(body.demonstration === undefined ? {} : { demonstration: body.demonstration }),
-      supersedes: supersededBy(body, agent, by),
+      supersedes: supersededBy(body, key),
     };
     const record: FeedbackRecord = {
-      id: `${by}.${given ?? sha256Hex(canonicalJson(said)).slice(0, 32)}`,
+      id: `${by}.${given ?? nameOf(said, deps.signingKey)}`,
       ...said,
       by: `key:${by}`,
       at: new Date(deps.now()).toISOString(),
@@ -123,38 +127,53 @@ export function postFeedback(deps: FeedbackDeps): Handler<Principal> {
   };
 }
 
+/** The same for the same content. Keyed: nobody who reads an id can try out what was said before it was redacted. */
+function nameOf(said: object, signingKey: Uint8Array): string {
+  const hmac = createHmac('sha256', signingKey).update('feedback\n').update(canonicalJson(said));
+  return hmac.digest('hex').slice(0, 32);
+}
+
 /** The whole id of what is corrected. An agent corrects what was said with its own key; scorers and admins may correct each other. */
 function supersededBy(
   { supersedes }: FeedbackRequest,
-  agent: string | null,
-  by: string,
+  { role, id: by }: ApiKeyRecord,
 ): string | null {
   if (supersedes === undefined) return null;
   if (!WITH_KEY.test(supersedes)) return `${by}.${supersedes}`;
-  if (agent !== null && !supersedes.startsWith(`${by}.`)) {
+  if (role === 'agent' && !supersedes.startsWith(`${by}.`)) {
     throw forbidden('an agent may only correct feedback that was given with its own key');
   }
   return supersedes;
 }
 
-/** What is meant. @param agent whose sessions the key may use; null may use all. */
+/**
+ * What is meant.
+ *
+ * @param header what AGENT_HEADER says.
+ * @throws {RequestError} 403 if it is nothing of the key's.
+ */
 function targetOf(
-  { session, response_id: responseId, decision_id: decisionId, agent: named }: FeedbackRequest,
-  agent: string | null,
-  signingKey: Uint8Array,
+  { session, response_id: responseId, decision_id: decisionId, agent: inBody }: FeedbackRequest,
+  key: ApiKeyRecord,
+  header: string | undefined,
+  { signingKey, redaction }: FeedbackDeps,
 ): { readonly trajectory: string; readonly decision: string | null } {
-  if (agent !== null && named !== undefined && named !== agent) {
-    throw forbidden('the key belongs to another agent: leave out agent', 'not_your_session');
-  }
+  const named = inBody ?? header;
   if (session !== undefined) {
-    return { trajectory: agent === null ? session : liveSessionId(agent, session), decision: null };
+    if (key.role === 'agent') {
+      const agent = actingAgent(key, named);
+      return { trajectory: storedSessionId(redaction, agent, session), decision: null };
+    }
+    if (key.agents.length > 0) assertInScope(key, agentOfSession(session));
+    return { trajectory: storedSessionId(redaction, null, session), decision: null };
   }
   const id = decisionId ?? responseId ?? '';
   const parts = readResponseId(signingKey, id);
   if (parts !== null) {
-    if (agent !== null && !isLiveSessionOf(agent, parts.session)) {
+    const isOurs = key.role !== 'agent' || isLiveSessionOf(parts.agent, parts.session);
+    if (!isInScope(key, parts.agent) || !isOurs) {
       throw forbidden(
-        'this answer does not belong to a live session of the key’s agent',
+        'this answer does not belong to a session that the key may have to do with',
         'not_your_session',
       );
     }
@@ -168,7 +187,7 @@ function targetOf(
     );
   }
   // An upstream's own id, as far as anybody can tell: it is joined with the agent's answers when they are read.
-  const whose = agent ?? named;
+  const whose = key.role === 'agent' ? actingAgent(key, named) : named;
   if (whose === undefined) {
     throw badRequest(
       'response_id is not the id of an answer that this gateway gave; if an upstream gave it, name the agent too',
@@ -176,5 +195,7 @@ function targetOf(
       'response_id',
     );
   }
-  return { trajectory: answerTrajectory(whose, id), decision: null };
+  const agent = validate(Name, whose, ['agent']);
+  assertInScope(key, agent);
+  return { trajectory: answerTrajectory(agent, id), decision: null };
 }
