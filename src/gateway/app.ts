@@ -20,6 +20,7 @@ import { responses } from './protocols/responses/responses';
 import type { LogEntry } from './http/route';
 import type { GatewayEnv } from './http/gateway-context';
 import { createRoutes } from './http/route';
+import { routedPath } from './http/session-path';
 import { postFeedback } from './routes/feedback';
 import { health, readiness } from './routes/health';
 import { metrics } from './routes/metrics';
@@ -78,7 +79,7 @@ export function createGateway({
   const authenticate = createAuthenticate(signingKey, deps.apiKeys, now, keyUse(deps.keyUse, log));
   const routes = createRoutes({ authenticate, counters, log });
 
-  const app = new Hono<GatewayEnv>();
+  const app = new Hono<GatewayEnv>({ getPath: routedPath });
   for (const protocol of [chat, responses, messages]) {
     app.post(
       `/v1${protocol.path}`,
