@@ -1,4 +1,5 @@
 import type { GatewayCounters } from '../metrics/counters';
+import type { Redaction } from '../recording/redaction';
 import type { SpoolStatus } from '../metrics/gateway-metrics';
 import { gatewayMetrics } from '../metrics/gateway-metrics';
 import { PROMETHEUS_TYPE, toPrometheusText } from '../metrics/prometheus-text';
@@ -7,18 +8,26 @@ import type { GatewayContext } from '../http/gateway-context';
 export interface MetricsDeps {
   readonly counters: GatewayCounters;
   readonly spoolStatus: (() => SpoolStatus) | undefined;
+  readonly redaction: Redaction;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
 
-/** `GET /metrics`, in Prometheus's text format. Names nobody: no agents, sessions or keys. Scrapes do not count as requests. */
+/** `GET /metrics`, in Prometheus's text format. Names no sessions, users or keys; agents only. Scrapes do not count as requests. */
 export function metrics({
   counters,
   spoolStatus,
+  redaction,
   now,
 }: MetricsDeps): (c: GatewayContext) => Response {
   return (c) =>
-    c.body(toPrometheusText(gatewayMetrics(counters, spoolStatus?.() ?? null, now())), 200, {
-      'content-type': PROMETHEUS_TYPE,
-    });
+    c.body(
+      toPrometheusText(
+        gatewayMetrics(counters, spoolStatus?.() ?? null, now(), redaction.counts()),
+      ),
+      200,
+      {
+        'content-type': PROMETHEUS_TYPE,
+      },
+    );
 }
