@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createLocalKeyFile } from '../src/adapters/local-key-file/local-key-file';
@@ -8,7 +7,7 @@ import { createLocalKeyUse } from '../src/adapters/local-key-use/local-key-use';
 import { hasCode } from '../src/adapters/local-store/fs-errors';
 import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
 import { createLocalSpool } from '../src/adapters/spool/local-spool';
-import { IntegrityError, InvalidInputError } from '../src/errors';
+import { InvalidInputError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/keys/api-keys';
 import type { KeyUseStore } from '../src/gateway/keys/key-use';
 import { createGateway } from '../src/gateway/app';
@@ -21,14 +20,14 @@ import { serveGateway } from '../src/gateway/http/serve';
 import type { Spool } from '../src/gateway/recording/spool';
 import { createSpoolRecorder } from '../src/gateway/recording/spool-recorder';
 import { createPolicyServer } from '../src/policies/choice/policy-server';
-import { keyFolder } from './compose';
 import type { Environment, GatewayExposure } from './env';
 import { createLog } from './log';
+import { openRedaction } from './open-redaction';
 import { openStore } from './open-store';
+import { keyFolder, signingKey } from './secret-keys';
 import { openUpstreams } from './upstreams';
 import { processIdentity } from './servers/process-table';
 
-const SIGNING_KEY_BYTES = 32;
 /** For draining the spool after the last call; what is left is drained by the next start. */
 const DRAIN_GRACE_MS = 4_000;
 
@@ -38,23 +37,6 @@ export function openKeyFile(env: Environment): ApiKeyStore {
 
 export function openKeyUse(env: Environment): KeyUseStore {
   return createLocalKeyUse(join(keyFolder(env), 'used'));
-}
-
-/** The key that signs session tokens: made once, readable by its owner only. */
-async function signingKey(env: Environment): Promise<Uint8Array> {
-  const path = join(keyFolder(env), 'session-signing.key');
-  await mkdir(keyFolder(env), { recursive: true, mode: 0o700 });
-  try {
-    await writeFile(path, randomBytes(SIGNING_KEY_BYTES), { flag: 'wx', mode: 0o600 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // made before: read below
-  }
-  const key = await readFile(path);
-  if (key.byteLength === SIGNING_KEY_BYTES) return key;
-  throw new IntegrityError(
-    `the signing key has the wrong length: expected ${SIGNING_KEY_BYTES} bytes, got ${key.byteLength}; move the file away and sessions get a new one`,
-    { context: { path } },
-  );
 }
 
 /**
@@ -126,6 +108,7 @@ export async function runGateway(
   const exposure = await readExposure(env.gateway.exposure);
   assertSafe(env.gateway.host, exposure); // before anything waits for a store
   const upstreams = await openUpstreams(env); // first: a mistake in its file is said at once
+  const redaction = await openRedaction(env);
   const store = await openStore(env, { log: (line) => own.warn(line) });
   const runtime = await createThreadRuntime({ threads: 1 });
   const policies = createPolicyServer({ store, runtime });
@@ -136,6 +119,7 @@ export async function runGateway(
       policies,
       routing: createRoutingReader(store),
       upstreams,
+      redaction,
       recorder: createSpoolRecorder({ spool }),
       spoolStatus: () => ({ spool: spool.snapshot(), drain: drain.snapshot() }),
       signingKey: await signingKey(env),

@@ -113,7 +113,7 @@ export function createGateway({
   }
   app.get('/healthz', routes.open(health()));
   app.get('/readyz', routes.open(readiness({ routing, spoolStatus })));
-  app.get('/metrics', metrics({ counters, spoolStatus, upstreams, now }));
+  app.get('/metrics', metrics({ counters, spoolStatus, upstreams, redaction, now }));
 
   app.notFound((c) => {
     const message = `unknown route: ${c.req.method} ${c.req.path.slice(0, 200)}`;
