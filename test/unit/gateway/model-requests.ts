@@ -3,7 +3,10 @@ import type { ProtocolName } from '../../../src/schemas/gateway-config';
 
 /** The smallest request of each protocol; `text` goes where people's words go. */
 const REQUESTS: Readonly<
-  Record<ProtocolName, { readonly path: string; body(model: string, text: string): object }>
+  Record<
+    ProtocolName,
+    { readonly path: string; readonly body: (model: string, text: string) => object }
+  >
 > = {
   chat: {
     path: '/v1/chat/completions',
@@ -25,7 +28,7 @@ const REQUESTS: Readonly<
 export interface ModelRequest {
   readonly protocol: ProtocolName;
   readonly path: string;
-  body(model: string, text: string): object;
+  readonly body: (model: string, text: string) => object;
 }
 
 /** Those of the protocols that the gateway speaks. */
