@@ -15,6 +15,7 @@ import { RequestError } from './http/request-error';
 import type { RewardWriter } from './recording/reward-writer';
 import type { Models } from './model-name';
 import { chat } from './protocols/chat/chat';
+import { responses } from './protocols/responses/responses';
 import type { LogEntry } from './http/route';
 import type { GatewayEnv } from './http/gateway-context';
 import { createRoutes } from './http/route';
@@ -76,14 +77,14 @@ export function createGateway({
   const routes = createRoutes({ authenticate, counters, log });
 
   const app = new Hono<GatewayEnv>();
-  for (const protocol of [chat]) {
+  for (const protocol of [chat, responses]) {
     app.post(
       `/v1${protocol.path}`,
       routes.admit(
         ['session', 'agent'],
         modelCalls(protocol, {
           ...{ ...deps, recorder, redaction, models, bodyLimitBytes, now, counters, log },
-          transport: upstreams.transport,
+          upstreams,
         }),
         (error, requestId) => protocol.errorBody(error, requestId),
       ),

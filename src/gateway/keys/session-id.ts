@@ -40,9 +40,12 @@ export function agentOfSession(session: string): string {
 }
 
 /** @param names what the client calls the session, best first; without any, a name that no other request shares. */
-export function liveSessionName(names: readonly unknown[]): string {
-  return (
-    (names.find((name) => typeof name === 'string' && name !== '') as string | undefined) ??
-    randomUUID()
-  );
+export function liveSessionName(names: readonly unknown[]): {
+  readonly name: string;
+  readonly isNamed: boolean;
+} {
+  const named = names.find((name) => typeof name === 'string' && name !== '');
+  return typeof named === 'string'
+    ? { name: named, isNamed: true }
+    : { name: randomUUID(), isNamed: false };
 }
