@@ -143,7 +143,8 @@ function bodyFor(path: string): fc.Arbitrary<object> {
     return fc
       .tuple(fc.constantFrom('ratchet/support', 'gpt-x'), fc.boolean(), fc.boolean())
       .map(([model, isStream, hasTools]) => ({
-        ...{ ...call.body(model, 'hello'), stream: isStream, metadata: { session_id: 's' } },
+        ...{ ...call.body(model, 'hello'), stream: isStream, user: 'u' },
+        metadata: { session_id: 's' },
         ...(hasTools ? { tools } : {}),
       }));
   }
@@ -160,16 +161,22 @@ const ADMITTED: Readonly<Record<string, readonly (keyof typeof keys)[]>> = {
 
 const postPaths = (): string[] =>
   gateway.app.routes.filter(({ method }) => method === 'POST').map(({ path }) => path);
-const allPaths = (): string[] => gateway.app.routes.map(({ path }) => path);
+/** Also those that carry a key themselves. */
+const allPaths = (): string[] => {
+  const paths = gateway.app.routes.map(({ path }) => path);
+  return [...paths, ...paths.map((path) => `/s/${keys.session}${path}`)];
+};
+
+const TEXT = expect.any(String) as unknown;
 
 function assertAnswer(status: number, text: string, path: string): void {
   if (status < 200 || status >= 500) throw new Error(`status ${status}: ${text.slice(0, 500)}`);
   if (status < 400 || text === '') return;
   const body = JSON.parse(text) as { readonly type?: string; readonly error?: object };
-  if (path === '/v1/messages') {
+  if (path.replace(/^\/s\/[^/]+/, '') === '/v1/messages') {
     expect(body).toMatchObject({
       type: 'error',
-      error: { type: expect.any(String), message: expect.any(String) },
+      error: { type: TEXT, message: TEXT },
     });
   } else {
     expect(Object.keys(body)).toEqual(['error']);
@@ -290,7 +297,9 @@ test(`${HEADERS} headers, methods, paths and names of models`, async () => {
         ...{ method, headers: { authorization: `Bearer ${who}`, ...headers } },
         ...(method === 'GET' || method === 'HEAD' ? {} : { body }),
       });
-      assertAnswer(response.status, text, new URL(`http://x${path}`).pathname);
+      // What is no route belongs to no protocol.
+      const pathname = method === 'POST' ? new URL(`http://x${path}`).pathname : '';
+      assertAnswer(response.status, text, pathname);
       assertNoLeak(
         `${JSON.stringify([...response.headers])}${text}`,
         body + JSON.stringify(headers),
@@ -322,7 +331,9 @@ test(`${SOCKETS} requests that are hardly HTTP, over sockets`, async () => {
     }),
     { seed: SEED, numRuns: SOCKETS / 8 },
   );
-  process.stderr.write(`${JSON.stringify([...statuses])}\n`);
+  // Some are answered by the app, and not all by the parser of HTTP.
+  expect(statuses.get(404) ?? 0).toBeGreaterThan(SOCKETS / 20);
+  expect(statuses.get(200) ?? 0).toBeGreaterThan(0);
 }, 120_000);
 
 /** Which protocol it was for is not always clear; every error has a message. */
@@ -332,6 +343,6 @@ function assertRaw(status: number, head: string, text: string): void {
   if (status < 400 || text === '' || text.startsWith('HTTP/1.1 ')) return;
   expect(head).toMatch(/content-type: application\/json/i);
   expect((JSON.parse(text) as { error: unknown }).error).toMatchObject({
-    message: expect.any(String),
+    message: TEXT,
   });
 }
