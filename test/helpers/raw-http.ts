@@ -4,23 +4,28 @@ export interface RawAnswer {
   /** 0 where the connection was closed without an answer. */
   readonly status: number;
   readonly head: string;
+  /** Of the first answer, as long as it says that it is. */
   readonly body: string;
+  /** All that came. */
+  readonly text: string;
 }
 
 /**
  * Sends bytes as they are, each piece by itself, and reads until the server closes the connection, or `isEnough`.
  *
+ * @param isEnded whether the client says that nothing follows.
  * @param isEnough tells when to stop reading; what has come is the text so far. @default an answer with all of its content
  */
 export async function sendRaw(
   url: string,
   pieces: readonly (string | Uint8Array)[],
   isEnough: (text: string) => boolean = isWhole,
+  isEnded = false,
 ): Promise<RawAnswer> {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), noDelay: true });
   try {
-    const text = await new Promise<string>((resolve) => {
+    const all = await new Promise<string>((resolve) => {
       let got = '';
       socket.on('data', (chunk: Buffer) => {
         got += chunk.toString('latin1');
@@ -28,13 +33,16 @@ export async function sendRaw(
       });
       // A reset after an answer that was sent is no other answer.
       socket.on('close', () => resolve(got)).on('error', () => undefined);
-      void writeAll(socket, pieces);
+      void writeAll(socket, pieces).then(() => isEnded && socket.end());
     });
+    const text = all.replace(/^(?:HTTP\/1\.1 100 Continue\r\n\r\n)+/, ''); // what comes before an answer
     const end = text.indexOf('\r\n\r\n');
+    const length = Number(/\r\ncontent-length: (\d+)/i.exec(text.slice(0, end))?.[1] ?? Infinity);
     return {
+      text,
       status: Number(/^HTTP\/1\.1 (\d{3}) /.exec(text)?.[1] ?? 0),
       head: end === -1 ? text : text.slice(0, end),
-      body: end === -1 ? '' : text.slice(end + 4),
+      body: end === -1 ? '' : text.slice(end + 4, end + 4 + length),
     };
   } finally {
     socket.destroy();

@@ -1,3 +1,4 @@
+import { isPlain } from './answer-headers';
 import type { AnswerReader, Protocol, ProtocolCall } from '../protocols/protocol';
 import { readAnswer } from './read-answer';
 import type { ModelTarget } from './model-table';
@@ -96,7 +97,8 @@ export async function attempt(
 }
 
 export function contentType({ headers }: Pick<UpstreamResponse, 'headers'>): string {
-  return String(headers['content-type'] ?? 'application/json');
+  const type = headers['content-type'];
+  return isPlain(type) ? type : 'application/json';
 }
 
 /** The rest of a stream; says how it ended to those who watch over the upstream. */

@@ -66,6 +66,7 @@ describe('what is no HTTP is answered in the shape of every other error', () => 
     ['no host', () => 'GET /healthz HTTP/1.1\r\n\r\n', 400],
     ['an impossible host', () => 'GET /healthz HTTP/1.1\r\nhost: a b@c/d\r\n\r\n', 400],
     ['a target that is no path', () => 'GET healthz HTTP/1.1\r\nhost: x\r\n\r\n', 400],
+    ['an expectation that nobody has', () => post('expect: tea', 'content-length: 2'), 417],
     ['a line end within a header', () => post('x-ratchet-session: a\nb'), 400],
     ['a null byte within a header', () => post('x-ratchet-session: a\0b'), 400],
     ['two lengths', () => post('content-length: 1', 'content-length: 2'), 400],
