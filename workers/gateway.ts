@@ -12,6 +12,7 @@ import { IntegrityError, InvalidInputError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/keys/api-keys';
 import type { KeyUseStore } from '../src/gateway/keys/key-use';
 import { createGateway } from '../src/gateway/app';
+import { assertSafe, type Exposure } from '../src/gateway/http/exposure';
 import { createSpoolDrain, type DrainLog } from '../src/gateway/recording/drain-spool';
 import { createRewardWriter } from '../src/gateway/recording/reward-writer';
 import type { LogEntry } from '../src/gateway/http/route';
@@ -21,7 +22,7 @@ import type { Spool } from '../src/gateway/recording/spool';
 import { createSpoolRecorder } from '../src/gateway/recording/spool-recorder';
 import { createPolicyServer } from '../src/policies/choice/policy-server';
 import { keyFolder } from './compose';
-import type { Environment } from './env';
+import type { Environment, GatewayExposure } from './env';
 import { createLog } from './log';
 import { openStore } from './open-store';
 import { openUpstreams } from './upstreams';
@@ -90,6 +91,29 @@ async function openSpool({ spool }: Environment): Promise<Spool> {
   });
 }
 
+/** @throws {InvalidInputError} naming the file. */
+async function readExposure(exposure: GatewayExposure | null): Promise<Exposure | null> {
+  if (exposure === null || exposure.kind !== 'tls') return exposure;
+  const read = async (path: string, variable: string): Promise<string> => {
+    try {
+      return await readFile(path, 'utf8');
+    } catch (cause) {
+      throw new InvalidInputError(
+        `a file of the gateway’s TLS cannot be read; ${variable} names it`,
+        {
+          context: { path },
+          cause,
+        },
+      );
+    }
+  };
+  return {
+    kind: 'tls',
+    cert: await read(exposure.certPath, 'RATCHET_GATEWAY_TLS_CERT'),
+    key: await read(exposure.keyPath, 'RATCHET_GATEWAY_TLS_KEY'),
+  };
+}
+
 /** Serves live traffic until `signal` aborts. @param onReady is called with the base URL once it listens. */
 export async function runGateway(
   env: Environment,
@@ -99,6 +123,8 @@ export async function runGateway(
   const own = createLog(env.log, { role: 'gateway' });
   const log = ({ level, message, ...fields }: LogEntry | DrainLog): void =>
     own[level](message, fields);
+  const exposure = await readExposure(env.gateway.exposure);
+  assertSafe(env.gateway.host, exposure); // before anything waits for a store
   const upstreams = await openUpstreams(env); // first: a mistake in its file is said at once
   const store = await openStore(env, { log: (line) => own.warn(line) });
   const runtime = await createThreadRuntime({ threads: 1 });
@@ -118,7 +144,7 @@ export async function runGateway(
       rewards: createRewardWriter(store),
       log,
     }),
-    env.gateway,
+    { ...env.gateway, exposure },
   );
   drain.start();
   try {

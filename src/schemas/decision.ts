@@ -84,6 +84,8 @@ export const Decision = z.strictObject({
       model: z.string(),
       /** How it names its answer. */
       responseId: z.string().nullable(),
+      /** How it names the pieces of its answer: a later call may hold `{type: "item_reference", id}` in their place. */
+      itemIds: z.array(z.string()).optional(),
       /** The `responseId` that the call went on from, where the upstream holds the conversation: `context` has only what is new since. */
       previousId: z.string().optional(),
       /** The conversation that it holds, by its own name: `context` has only what is new in it. */

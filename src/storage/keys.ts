@@ -189,7 +189,11 @@ export function liveHourFolder(agent: string, day: string, hour: number): string
 
 /** `v1/live-hours/<agent>/<day>/<hour, 2 digits>.json`: which live segments there are of that hour. Derived from them. */
 export function liveHourKey(agent: string, day: string, hour: number): string {
-  return `${VERSION}/live-hours/${name('agent', agent)}/${matching(DAY, 'day', day)}/${hourOf(hour)}.json`;
+  return `${liveHoursPrefix(agent)}${matching(DAY, 'day', day)}/${hourOf(hour)}.json`;
+}
+
+export function liveHoursPrefix(agent: string): string {
+  return `${VERSION}/live-hours/${name('agent', agent)}/`;
 }
 
 /** `v1/claims/<name>.json`: content that a writer relies on and has not named anywhere yet. `claim` must be unique to the write. */

@@ -7,11 +7,14 @@ import type { ObjectRef } from '../schemas/object-ref';
 import { readJsonLines } from '../storage/json-objects';
 import type { ObjectStore } from '../storage/object-store';
 
-/** One live segment, parsed. */
-export interface LiveSegment {
-  /** In the order in which they were answered. */
+/** What is in a segment, as far as its hour's manifest is about it. */
+export interface SegmentContents {
   readonly decisions: readonly { readonly session: string; readonly decision: Decision }[];
   readonly unresolved: readonly LiveIntent[];
+}
+
+/** One live segment, parsed; its decisions in the order in which they were answered. */
+export interface LiveSegment extends SegmentContents {
   /** @throws {IntegrityError} if the segment holds no such message. */
   message(id: string): Message;
   /** The same array for the same id. @throws {IntegrityError} */
@@ -67,7 +70,7 @@ export function byAnswer(a: Decision, b: Decision): number {
 export function describeSegment(
   name: string,
   { sha256, sizeBytes }: Pick<ObjectRef, 'sha256' | 'sizeBytes'>,
-  { decisions, unresolved }: Pick<LiveSegment, 'decisions' | 'unresolved'>,
+  { decisions, unresolved }: SegmentContents,
 ): LiveSegmentEntry {
   const taken = decisions.map(({ decision }) => decision);
   const times = taken.map(({ at }) => at).sort();

@@ -1,13 +1,12 @@
-import { NotFoundError } from '../errors';
+import { IntegrityError, NotFoundError } from '../errors';
 import type { Decision } from '../schemas/decision';
 import type { FeedbackRecord } from '../schemas/feedback';
 import type { LiveSegmentEntry } from '../schemas/live-hour';
 import type { Message, Tool } from '../schemas/message';
-import { liveSegmentKey } from '../storage/keys';
 import type { ObjectStore } from '../storage/object-store';
 import type { FeedbackIndex } from './feedback-index';
 import { readFeedbackIndex } from './feedback-index';
-import { deriveHour, hoursWithin, segmentsOf, type HourOfAgent } from './live-hours';
+import { hoursWithin, segmentKeyOf, segmentsOf, type HourOfAgent } from './live-hours';
 import { byAnswer, readLiveSegment, type LiveSegment } from './live-segment';
 import { assertTimeRange, isWithin, type TimeRange } from './time-range';
 
@@ -37,6 +36,8 @@ export interface LiveDecision {
   /** The request's messages, oldest first. */
   readonly messages: readonly Message[];
   readonly answer: Message;
+  /** The other choices, where the request asked for several. */
+  readonly alternatives: readonly Message[];
   readonly tools: readonly Tool[] | null;
   /** On this answer, in force, in the order given. */
   readonly feedback: readonly FeedbackRecord[];
@@ -88,6 +89,7 @@ async function* decisionsOf(
       ...{ agent, session, decision, ...said },
       messages: decision.context.map((id) => segment.message(id)),
       answer: segment.message(decision.output),
+      alternatives: (decision.alternatives ?? []).map((id) => segment.message(id)),
       tools: decision.toolset === null ? null : segment.toolset(decision.toolset),
     };
   }
@@ -127,8 +129,7 @@ async function* sweep(
     if (entry !== undefined && (first === null || startOf(entry) <= headOf(first).at)) {
       waiting.pop();
       const segment = await openSegment(store, hour, entry);
-      // Erasing rewrites a segment and lists it later: what took its place lies there.
-      if (segment === null) expect(await deriveHour(store, hour));
+      if (segment === null) expect(await inItsPlace(store, hour, entry));
       else open.push(cursorOf(segment, query));
     } else if (first === null) {
       return;
@@ -143,16 +144,30 @@ async function* sweep(
 /** null if it is gone. */
 async function openSegment(
   store: ObjectStore,
-  { agent, day, hour }: HourOfAgent,
+  hour: HourOfAgent,
   { name, sha256, sizeBytes }: LiveSegmentEntry,
 ): Promise<LiveSegment | null> {
-  const key = liveSegmentKey(agent, day, hour, name.replace(/\.jsonl$/, ''));
+  const key = segmentKeyOf(hour, { name });
   try {
     return await readLiveSegment(store, { key, sha256, sizeBytes });
   } catch (error) {
     if (error instanceof NotFoundError) return null;
     throw error;
   }
+}
+
+/** What erasing put in the place of a segment that is gone. @throws {IntegrityError} if it is gone and should not be. */
+async function inItsPlace(
+  store: ObjectStore,
+  hour: HourOfAgent,
+  { name }: LiveSegmentEntry,
+): Promise<readonly LiveSegmentEntry[]> {
+  const segments = await segmentsOf(store, hour);
+  if (!segments.some((one) => one.name === name)) return segments;
+  throw new IntegrityError(
+    'a live segment is missing that its hour lists: expected it until nothing lists it; restore it from a copy, or look into quarantine (`ratchet store verify` says where)',
+    { context: { key: segmentKeyOf(hour, { name }) } },
+  );
 }
 
 function cursorOf(segment: LiveSegment, { filter = {}, ...range }: LiveQuery): Cursor {

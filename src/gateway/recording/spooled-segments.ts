@@ -1,23 +1,35 @@
+import type { Decision } from '../../schemas/decision';
 import type { LiveIntent, LiveLine } from '../../schemas/live-line';
 import { liveSegmentKey } from '../../storage/keys';
+import type { SegmentContents } from '../../trajectories/live-segment';
 import type { SpooledContents } from './spool';
 import { SpooledCall } from './spool-entry';
 
 /** What becomes of one spool file. */
 export interface SpooledSegments {
   /** In the order of their first lines. */
-  readonly segments: readonly { readonly key: string; readonly text: string }[];
+  readonly segments: readonly SpooledSegment[];
   readonly decisions: number;
   readonly unresolved: number;
   /** Entries that no segment can hold: they are not of this format, or what they refer to has decayed. */
   readonly unusable: readonly string[];
 }
 
+export interface SpooledSegment extends SegmentContents {
+  readonly key: string;
+  readonly text: string;
+}
+
 interface Draft {
   readonly parts: Set<string>;
-  /** Decisions by session, as JSON. */
-  readonly sessions: Map<string, { readonly agent: string; readonly decisions: string[] }>;
+  readonly sessions: Map<string, { readonly agent: string; readonly decisions: Taken[] }>;
   readonly unresolved: LiveIntent[];
+}
+
+/** A decision, and its JSON. */
+interface Taken {
+  readonly decision: Decision;
+  readonly json: string;
 }
 
 /** So many entries are checked before others get their turn: a file may hold thousands, and live calls wait for the same thread. */
@@ -64,6 +76,7 @@ export async function toSegments(
       const { agent, session, decision } = call;
       const needed = [
         ...decision.context,
+        ...(decision.alternatives ?? []),
         ...(decision.toolset === null ? [] : [decision.toolset]),
       ];
       if (![...needed, decision.output].every((id) => parts.has(id))) {
@@ -74,12 +87,19 @@ export async function toSegments(
       for (const id of [...needed, decision.output]) draft.parts.add(id);
       const known = draft.sessions.get(session) ?? { agent, decisions: [] };
       draft.sessions.set(session, known);
-      known.decisions.push(decisionText(text, call));
+      known.decisions.push({ decision, json: decisionText(text, call) });
       decisions++;
     }
   }
-  const segments: { key: string; text: string }[] = [];
-  for (const [key, draft] of drafts) segments.push({ key, text: await textOf(draft, parts) });
+  const segments: SpooledSegment[] = [];
+  for (const [key, draft] of drafts) {
+    const { sessions, unresolved: lost } = draft;
+    const taken = Array.from(sessions, ([session, { decisions: all }]) =>
+      all.map(({ decision }) => ({ session, decision })),
+    );
+    const text = await textOf(draft, parts);
+    segments.push({ key, text, decisions: taken.flat(), unresolved: lost });
+  }
   return { segments, decisions, unresolved, unusable };
 }
 
@@ -119,9 +139,8 @@ async function textOf(draft: Draft, parts: ReadonlyMap<string, string>): Promise
     if (++turn % ENTRIES_PER_TURN === 0) await new Promise(setImmediate);
     const rest = { task: null, attempt: 1, member: 0, outcome: null };
     const head = JSON.stringify({ id, agent, ...rest });
-    lines.push(
-      `{"type":"trajectory","trajectory":${head.slice(0, -1)},"decisions":[${decisions.join(',')}]}}`,
-    );
+    const all = decisions.map(({ json }) => json).join(',');
+    lines.push(`{"type":"trajectory","trajectory":${head.slice(0, -1)},"decisions":[${all}]}}`);
   }
   for (const call of draft.unresolved) add({ type: 'unresolved', call });
   return lines.map((line) => `${line}\n`).join('');

@@ -1,10 +1,7 @@
 import { UpstreamError } from '../../../src/gateway/upstreams/upstream';
-import { createFakeUpstreams, type FakeUpstreams } from '../../fakes/fake-upstreams';
-import { createFixture, type Fixture } from './gateway-fixture';
+import { openRelay as open, SESSION, UPSTREAM_KEY as KEY, type Relay } from './relay-fixture';
 
-const SESSION = 'run-1/0/task-1/0';
 const CHAT = '/v1/chat/completions';
-const KEY = 'sk-of-the-upstream';
 
 const CONFIG = {
   upstreams: {
@@ -28,29 +25,7 @@ function ask(overrides: object = {}): object {
   return { model: 'gpt-5', messages: [{ role: 'user', content: 'hi' }], ...overrides };
 }
 
-interface Relay extends Fixture {
-  readonly upstreams: FakeUpstreams;
-  /** The answer's text as it is. */
-  text(body: object | string, headers?: Record<string, string>): Promise<string>;
-}
-
-async function openRelay(): Promise<Relay> {
-  const upstreams = createFakeUpstreams(CONFIG, { main: KEY });
-  const gateway = await createFixture({ upstreams });
-  const token = gateway.session();
-  return {
-    ...gateway,
-    upstreams,
-    async text(body, headers = {}) {
-      const response = await gateway.app.request(CHAT, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${token}`, ...headers },
-        body: typeof body === 'string' ? body : JSON.stringify(body),
-      });
-      return response.text();
-    },
-  };
-}
+const openRelay = (): Promise<Relay> => open(CHAT, CONFIG);
 
 const chunk = (delta: object, finishReason: string | null = null, rest: object = {}): string =>
   `data: ${JSON.stringify({
