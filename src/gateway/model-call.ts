@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { IntegrityError, NotFoundError } from '../errors';
 import type { PolicyAnswer, PolicyServer, ServedPolicy } from '../policies/policy-server';
 import type { Decision } from '../schemas/decision';
@@ -12,6 +12,7 @@ import type { RecordedCall } from './recording/recorder';
 import { CALL_BYTES, createResponseId, type ResponseIdPrefix } from './keys/response-id';
 import type { SessionClaims } from './keys/session-token';
 import type { ModelTarget } from './upstreams/model-table';
+import { costMicros } from './upstreams/cost';
 
 export interface ModelCallDeps {
   readonly policies: PolicyServer;
@@ -26,8 +27,12 @@ export interface Caller {
   readonly agent: string;
   /** The id under which the session is stored. */
   readonly session: string;
+  /** Whether the client named it: else each of its calls is a session of its own. */
+  readonly isNamed: boolean;
   /** null for live traffic. */
   readonly claims: SessionClaims | null;
+  /** Who uses the agent, as the request names them. */
+  readonly user?: string;
 }
 
 export interface ModelCall {
@@ -62,7 +67,7 @@ export async function callModel(
   const seed =
     caller.claims === null || caller.claims.draw === null
       ? randomBytes(CALL_BYTES)
-      : hashOf([...asked, model.checkpoint, sampling.temperature]);
+      : hashOf(signingKey, [...asked, model.checkpoint, sampling.temperature]);
   const { sampled } = answer;
   const isDecision = sampled !== null;
   const id = createResponseId(signingKey, { ...caller, isDecision, call: seed, prefix });
@@ -78,9 +83,8 @@ export async function callModel(
     latencyMs,
     at: new Date(atMs).toISOString(),
   };
-  const { agent, session } = caller;
   const tools = toolset?.tools ?? null;
-  return { id, answer, recorded: { agent, session, decision, messages, tools }, atMs };
+  return { id, answer, recorded: { ...whose(caller), decision, messages, tools }, atMs };
 }
 
 /** The decision that an upstream's answer is. Its id is always new: asked again, an upstream answers something else. */
@@ -88,7 +92,7 @@ export function describeUpstreamCall(
   { signingKey, now }: Pick<ModelCallDeps, 'signingKey' | 'now'>,
   caller: Caller,
   call: ProtocolCall,
-  { upstream, model }: ModelTarget,
+  { upstream, model, price }: ModelTarget,
   answer: UpstreamAnswer,
   latencyMs: number,
 ): RecordedCall {
@@ -104,6 +108,7 @@ export function describeUpstreamCall(
     }),
     sequence: turnOf(request) + 1,
     ...{ policy: null, checkpoint: null, context, usage, latencyMs },
+    ...(price === null || usage === null ? {} : { costMicros: costMicros(price, usage) }),
     toolset: toolset?.id ?? null,
     output: addMessage(messages, output),
     ...(alternatives.length === 0 ? {} : { alternatives }),
@@ -117,7 +122,11 @@ export function describeUpstreamCall(
     sampling: samplingOf(claims, request),
     at: new Date(now()).toISOString(),
   };
-  return { agent, session, decision, messages, tools: toolset?.tools ?? null };
+  return { ...whose(caller), decision, messages, tools: toolset?.tools ?? null };
+}
+
+function whose({ agent, session, user }: Caller): Pick<RecordedCall, 'agent' | 'session' | 'user'> {
+  return { agent, session, ...(user === undefined ? {} : { user }) };
 }
 
 /** The request's messages by their ids, and the ids in order. */
@@ -154,7 +163,7 @@ async function serve(
   }
 }
 
-/** What was asked, as 16 bytes: the same for a client's retry of the same request. */
-function hashOf(asked: readonly unknown[]): Uint8Array {
-  return createHash('sha256').update(JSON.stringify(asked)).digest().subarray(0, CALL_BYTES);
+/** What was asked, as 16 bytes: the same for a client's retry of the same request. Keyed, so that nobody can try out what was asked. */
+function hashOf(key: Uint8Array, asked: readonly unknown[]): Uint8Array {
+  return createHmac('sha256', key).update(JSON.stringify(asked)).digest().subarray(0, CALL_BYTES);
 }

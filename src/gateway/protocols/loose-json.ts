@@ -1,3 +1,4 @@
+import type { Usage } from '../../schemas/decision';
 import { notOfProtocol } from './not-of-protocol';
 
 /** What others send may be anything: these look before they take. */
@@ -36,16 +37,19 @@ export function parseAnswer(text: string): JsonObject {
   return body;
 }
 
-/** @returns null unless both members count tokens. */
+/** @returns null unless both members count tokens. What came from a cache stands in the details of the prompt's tokens, in OpenAI's protocols. */
 export function tokenCounts(
   usage: JsonObject | null,
   prompt: string,
   completion: string,
-): { readonly promptTokens: number; readonly completionTokens: number } | null {
+): Usage | null {
   const [promptTokens, completionTokens] = [usage?.[prompt], usage?.[completion]];
-  return isCount(promptTokens) && isCount(completionTokens)
-    ? { promptTokens, completionTokens }
-    : null;
+  if (!isCount(promptTokens) || !isCount(completionTokens)) return null;
+  const cached = asObject(usage?.[`${prompt}_details`])?.['cached_tokens'];
+  return {
+    ...{ promptTokens, completionTokens },
+    ...(isCount(cached) ? { cacheReadTokens: cached } : {}),
+  };
 }
 
 export function isCount(value: unknown): value is number {

@@ -1,17 +1,23 @@
 import type { Decision } from '../../schemas/decision';
 import type { LiveIntent, LiveLine } from '../../schemas/live-line';
 import { liveSegmentKey } from '../../storage/keys';
+import type { SegmentContents } from '../../trajectories/live-segment';
 import type { SpooledContents } from './spool';
 import { SpooledCall } from './spool-entry';
 
 /** What becomes of one spool file. */
 export interface SpooledSegments {
   /** In the order of their first lines. */
-  readonly segments: readonly { readonly key: string; readonly text: string }[];
+  readonly segments: readonly SpooledSegment[];
   readonly decisions: number;
   readonly unresolved: number;
   /** Entries that no segment can hold: they are not of this format, or what they refer to has decayed. */
   readonly unusable: readonly string[];
+}
+
+export interface SpooledSegment extends SegmentContents {
+  readonly key: string;
+  readonly text: string;
 }
 
 interface Draft {
@@ -59,7 +65,9 @@ export async function toSegments(
       const { agent, session, decision } = call;
       const needed = [
         ...decision.context,
+        ...(decision.alternatives ?? []),
         ...(decision.toolset === null ? [] : [decision.toolset]),
+        ...(decision.alternatives ?? []),
       ];
       if (![...needed, decision.output].every((id) => parts.has(id))) {
         unusable.push(text);
@@ -73,8 +81,15 @@ export async function toSegments(
       decisions++;
     }
   }
-  const segments: { key: string; text: string }[] = [];
-  for (const [key, draft] of drafts) segments.push({ key, text: await textOf(draft, parts) });
+  const segments: SpooledSegment[] = [];
+  for (const [key, draft] of drafts) {
+    const { sessions, unresolved: lost } = draft;
+    const taken = Array.from(sessions, ([session, { decisions: all }]) =>
+      all.map((decision) => ({ session, decision })),
+    );
+    const text = await textOf(draft, parts);
+    segments.push({ key, text, decisions: taken.flat(), unresolved: lost });
+  }
   return { segments, decisions, unresolved, unusable };
 }
 

@@ -28,7 +28,7 @@ export interface Relay extends Fixture {
 /** @param path where the agent's calls go. */
 export async function openRelay(
   path: string,
-  config: object,
+  config: Parameters<typeof createFakeUpstreams>[0],
   overrides: Partial<GatewayDeps> = {},
 ): Promise<Relay> {
   const upstreams = createFakeUpstreams(config, { main: UPSTREAM_KEY });
