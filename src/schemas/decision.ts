@@ -1,13 +1,24 @@
 import { z } from 'zod';
 import { Digest } from './ids';
 
+/**
+ * A list of thousands of numbers is checked as a whole: zod makes an object for each of them, which cost a third of what it takes to record
+ * a long answer.
+ */
+const listOf = (isOne: (value: unknown) => boolean, expected: string): z.ZodType<number[]> =>
+  z.custom<number[]>((value) => Array.isArray(value) && value.every(isOne), `expected ${expected}`);
+const TokenIds = listOf(
+  (id) => Number.isSafeInteger(id) && (id as number) >= 0,
+  'a list of token ids: whole numbers, at least 0',
+);
+
 /** Token ids and log-probabilities as the engine gave them: nothing is ever tokenized again. */
 export const SampledTokens = z.strictObject({
   /** Of the whole prompt, as the engine read it; null where it does not say. */
-  prompt: z.array(z.int().min(0)).nullable(),
-  completion: z.array(z.int().min(0)),
+  prompt: TokenIds.nullable(),
+  completion: TokenIds,
   /** ln π(token | everything before it), one per token of the completion; null where the engine does not say. */
-  logprobs: z.array(z.number()).nullable(),
+  logprobs: listOf(Number.isFinite, 'a list of numbers').nullable(),
 });
 export type SampledTokens = z.infer<typeof SampledTokens>;
 

@@ -8,6 +8,7 @@ import type { Answer } from './answer';
 import type { GatewayContext } from './gateway-context';
 import { headerOf } from './gateway-context';
 import { sendAnswer } from './send-answer';
+import { sessionTokenIn } from './session-path';
 
 export interface LogEntry {
   readonly level: 'warn' | 'error';
@@ -105,6 +106,8 @@ export function createRoutes({ authenticate, counters, log }: RouteDeps): Routes
     admit: (admits, handle, manners) =>
       guarded(
         (c) => {
+          const token = sessionTokenIn(c);
+          if (token !== undefined) return authenticate({ sessionToken: token }, admits);
           const authorization = headerOf(c, 'authorization');
           return authenticate({ authorization, xApiKey: headerOf(c, 'x-api-key') }, admits);
         },
