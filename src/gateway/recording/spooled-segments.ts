@@ -78,7 +78,6 @@ export async function toSegments(
         ...decision.context,
         ...(decision.alternatives ?? []),
         ...(decision.toolset === null ? [] : [decision.toolset]),
-        ...(decision.alternatives ?? []),
       ];
       if (![...needed, decision.output].every((id) => parts.has(id))) {
         unusable.push(text);
