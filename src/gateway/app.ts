@@ -15,6 +15,7 @@ import { RequestError } from './http/request-error';
 import type { RewardWriter } from './recording/reward-writer';
 import type { Models } from './model-name';
 import { chat } from './protocols/chat/chat';
+import { embeddings } from './protocols/embeddings/embeddings';
 import { messages } from './protocols/messages/messages';
 import { responses } from './protocols/responses/responses';
 import type { LogEntry } from './http/route';
@@ -25,7 +26,13 @@ import { postFeedback } from './routes/feedback';
 import { health, readiness } from './routes/health';
 import { metrics } from './routes/metrics';
 import { modelCalls } from './routes/model-calls';
-import { listModels } from './routes/models';
+import {
+  anthropicModels,
+  getModel,
+  isAnthropicClient,
+  listModels,
+  openAiModels,
+} from './routes/models';
 import { listUpstreams } from './routes/upstreams';
 import { openSession } from './routes/sessions';
 import type { RoutingReader } from './routing-reader';
@@ -80,7 +87,7 @@ export function createGateway({
   const routes = createRoutes({ authenticate, counters, log });
 
   const app = new Hono<GatewayEnv>({ getPath: routedPath });
-  for (const protocol of [chat, responses, messages]) {
+  for (const protocol of [chat, responses, messages, embeddings]) {
     app.post(
       `/v1${protocol.path}`,
       routes.admit(
@@ -93,10 +100,15 @@ export function createGateway({
       ),
     );
   }
-  app.get(
-    '/v1/models',
-    routes.admit(['session', 'agent', 'runner', 'scorer', 'approver', 'admin'], listModels(models)),
-  );
+  const anyone = ['session', 'agent', 'runner', 'scorer', 'approver', 'admin'] as const;
+  for (const [path, handler] of [
+    ['/v1/models', listModels],
+    ['/v1/models/:model{.+}', getModel],
+  ] as const) {
+    const usual = routes.admit(anyone, handler(models, openAiModels));
+    const anthropic = routes.admit(anyone, handler(models, anthropicModels), messages);
+    app.get(path, (c) => (isAnthropicClient(c) ? anthropic(c) : usual(c)));
+  }
   app.get('/v1/upstreams', routes.admit(['admin'], listUpstreams(upstreams)));
   app.post(
     '/v1/sessions',

@@ -3,7 +3,7 @@ import type { CallRecord, CallRecordDeps } from './recording/call-record';
 import { toErrorAnswer } from './http/error-response';
 import { CLIENT_GONE, clientGone } from './http/request-error';
 import type { Caller, ModelCallDeps } from './model-call';
-import { describeUpstreamCall } from './model-call';
+import { describeUpstreamCall, describeUse } from './model-call';
 import type { Protocol, ProtocolCall } from './protocols/protocol';
 import type { Answer } from './http/answer';
 import { readSse } from './http/sse';
@@ -73,7 +73,14 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
     if (whole === null)
       throw new UpstreamError('cut', BROKEN_OFF, { upstream: target.upstream.name });
     const latencyMs = performance.now() - startedAt;
-    await record.decide(describeUpstreamCall(deps, caller, call, target, whole, latencyMs));
+    const [output, ...others] = whole.outputs;
+    if (output === undefined) {
+      const time = { latencyMs, atMs: deps.now() };
+      await record.use(describeUse(requestId, protocol.name, caller, call, target, whole, time));
+      return;
+    }
+    const said = { ...whole, outputs: [output, ...others] as const };
+    await record.decide(describeUpstreamCall(deps, caller, call, target, said, latencyMs));
   };
 
   const failed = (): void =>

@@ -40,7 +40,7 @@ export function toLiveSegment(lines: Iterable<LiveLine>, key: string): LiveSegme
     if (line.type === 'message') messages.set(line.id, line.message);
     else if (line.type === 'toolset') toolsets.set(line.id, line.tools);
     else if (line.type === 'unresolved') unresolved.push(line.call);
-    else {
+    else if (line.type === 'trajectory') {
       const { id: session } = line.trajectory;
       for (const decision of line.trajectory.decisions) decisions.push({ session, decision });
     }

@@ -1,3 +1,4 @@
+import type { LiveIntent } from '../../schemas/live-line';
 import type { Recorder, RecordedCall } from './recorder';
 import type { FeedbackRecord } from '../../schemas/feedback';
 import type { RewardWriter } from './reward-writer';
@@ -36,19 +37,19 @@ export const NO_REDACTION: Redaction = {
 /** The same recorder, for what was redacted. */
 export function redactRecorder(recorder: Recorder, redaction: Redaction): Recorder {
   const { intents } = recorder;
+  const recordUse = recorder.recordUse?.bind(recorder);
+  const redacted = <T extends LiveIntent>({ user, ...intent }: T): T => {
+    const model = redaction.text(intent.agent, intent.model);
+    const pseudonym = user === undefined ? null : redaction.user(user);
+    return { ...intent, model, ...(pseudonym === null ? {} : { user: pseudonym }) } as T;
+  };
   return {
+    ...(recordUse === undefined ? {} : { recordUse: async (use) => recordUse(redacted(use)) }),
     ...(intents === undefined
       ? {}
       : {
           intents: {
-            async open({ user, ...intent }) {
-              const model = redaction.text(intent.agent, intent.model);
-              const pseudonym = user === undefined ? null : redaction.user(user);
-              await intents.open({
-                ...{ ...intent, model },
-                ...(pseudonym === null ? {} : { user: pseudonym }),
-              });
-            },
+            open: async (intent) => intents.open(redacted(intent)),
             close: (id, status) => intents.close(id, status),
           },
         }),

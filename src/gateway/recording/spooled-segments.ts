@@ -1,5 +1,5 @@
 import type { Decision } from '../../schemas/decision';
-import type { LiveIntent, LiveLine } from '../../schemas/live-line';
+import type { LiveIntent, LiveLine, LiveUse } from '../../schemas/live-line';
 import { liveSegmentKey } from '../../storage/keys';
 import type { SegmentContents } from '../../trajectories/live-segment';
 import type { SpooledContents } from './spool';
@@ -24,6 +24,7 @@ interface Draft {
   readonly parts: Set<string>;
   readonly sessions: Map<string, { readonly agent: string; readonly decisions: Taken[] }>;
   readonly unresolved: LiveIntent[];
+  readonly uses: LiveUse[];
 }
 
 /** A decision, and its JSON. */
@@ -58,7 +59,10 @@ export async function toSegments(
     }
     let draft = drafts.get(key);
     if (draft === undefined) {
-      drafts.set(key, (draft = { parts: new Set(), sessions: new Map(), unresolved: [] }));
+      drafts.set(
+        key,
+        (draft = { parts: new Set(), sessions: new Map(), unresolved: [], uses: [] }),
+      );
     }
     return draft;
   };
@@ -72,6 +76,8 @@ export async function toSegments(
     } else if (call.type === 'intent') {
       draftOf(call.intent.agent, call.intent.at).unresolved.push(call.intent);
       unresolved++;
+    } else if (call.type === 'use') {
+      draftOf(call.use.agent, call.use.at).uses.push(call.use);
     } else if (call.type === 'decision') {
       const { agent, session, decision } = call;
       const needed = [
@@ -143,5 +149,6 @@ async function textOf(draft: Draft, parts: ReadonlyMap<string, string>): Promise
     lines.push(`{"type":"trajectory","trajectory":${head.slice(0, -1)},"decisions":[${all}]}}`);
   }
   for (const call of draft.unresolved) add({ type: 'unresolved', call });
+  for (const use of draft.uses) add({ type: 'use', use });
   return lines.map((line) => `${line}\n`).join('');
 }

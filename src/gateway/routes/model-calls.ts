@@ -65,6 +65,11 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     record: CallRecord,
   ): Promise<Answer> {
     const { n } = call.request;
+    const { render, renderStream } = protocol;
+    if (render === undefined || renderStream === undefined) {
+      const message = `no policy answers ${protocol.name}: expected the model of an upstream`;
+      throw badRequest(message, 'unsupported_value', 'model');
+    }
     if (call.previousId !== null || call.conversationId !== null) {
       const { notHeld = { status: 400, reason: 'unsupported_value' } } = protocol;
       const message = 'a policy holds no conversations: send all messages with each call';
@@ -83,9 +88,7 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     if (recorded !== null) await record.decide(recorded);
     record.answered();
     const own = { ...answer, id, atMs, model: modelName(model.policy, model.checkpoint) };
-    return call.isStream
-      ? { events: all(protocol.renderStream(call, own)) }
-      : { body: protocol.render(call, own) };
+    return call.isStream ? { events: all(renderStream(call, own)) } : { body: render(call, own) };
   }
 }
 

@@ -27,7 +27,7 @@ type ReadyAt = number | null;
  * again, `retries` of the configuration how often and how long. Resolves before anything of the answer has reached the client, and
  * nothing is repeated after that.
  *
- * A call that goes on from an answer which only its upstream knows (`previousId`) goes there and nowhere else: to the one that gave it, if
+ * A call that goes on from an answer which only its upstream knows (`previousId`, or a piece of one) goes there and nowhere else: to the one that gave it, if
  * this process saw that; else to the first of its key, whatever its health, which is the same one where the client names its session.
  *
  * @throws {UpstreamError} the last failure; `unavailable` if every breaker is open.
@@ -89,7 +89,7 @@ export async function askUpstream(
 function inOrder(
   { health, holders }: Upstreams,
   protocol: Protocol,
-  { previousId, conversationId }: ProtocolCall,
+  { previousId, conversationId, heldItemIds }: ProtocolCall,
   targets: readonly [ModelTarget, ...ModelTarget[]],
   key: string,
 ): readonly ModelTarget[] {
@@ -105,7 +105,7 @@ function inOrder(
     id: targetId(target),
     weight: target.weight,
   }));
-  const held = previousId ?? conversationId;
+  const held = previousId ?? conversationId ?? heldItemIds.at(-1) ?? null;
   if (held !== null) {
     const holder = holders.get(held);
     return [ordered.find(({ upstream }) => upstream.name === holder) ?? ordered[0]].filter(

@@ -138,7 +138,8 @@ function finished(
 ): void {
   if (reader.hasFailed()) return health.failed(upstream.name, { kind: 'said' }, false);
   health.report(upstream.name, 'finished');
-  const responseId = reader.answer()?.responseId ?? null;
+  const { responseId = null, itemIds = [] } = reader.answer() ?? {};
   if (responseId !== null) holders.set(responseId, upstream.name);
+  for (const id of itemIds) holders.set(id, upstream.name);
   if (conversationId !== null) holders.set(conversationId, upstream.name);
 }

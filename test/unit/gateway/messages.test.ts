@@ -104,7 +104,7 @@ describe('a call of Messages that an upstream answers', () => {
     expect(decision).toMatchObject({
       upstream: { name: 'main', model: 'claude-opus-5', responseId: 'msg_up_1' },
       sampled: { kind: 'text', finishReason: 'end_turn', tokens: null },
-      usage: { promptTokens: 7, completionTokens: 3 },
+      usage: { promptTokens: 7, completionTokens: 3, cacheReadTokens: 2 },
     });
     expect([...toolsets.values()]).toEqual([
       [

@@ -411,16 +411,3 @@ describe('a policy behind Responses, as OpenAI’s client sees it', () => {
     expect(reply).toMatchObject({ status: 200, body: { decision: answer.id } });
   });
 });
-
-test('an id of one protocol is not that of another', async () => {
-  const gateway = await createFixture();
-  const key = await gateway.key({ role: 'agent', agent: 'desk' });
-  const { body: answer } = await gateway.post(RESPONSES, key, {
-    model: 'ratchet/support',
-    input: 'x',
-    tools,
-  });
-  const forged = String(answer.id).replace('resp_', 'chatcmpl-');
-  const reply = await gateway.post('/v1/feedback', key, { response_id: forged, value: true });
-  expect(reply).toMatchObject({ status: 400, body: { error: { code: 'unknown_response' } } });
-});

@@ -19,7 +19,6 @@ export const chat: Protocol = {
     const { metadata, safety_identifier: safetyIdentifier, user } = request;
     return {
       ...{ text, request, toolset, isStream: request.stream === true },
-      ...{ previousId: null, conversationId: null }, // every request holds the whole conversation
       sessionNames: [metadata?.['session_id'], safetyIdentifier, user],
       ...{ previousId: null, conversationId: null, heldItemIds: [] }, // every request holds the whole conversation
     };

@@ -97,10 +97,12 @@ export function createMessagesReader(): AnswerReader {
 function toCounts(usage: JsonObject): UpstreamAnswer['usage'] {
   const { input_tokens: input, output_tokens: completionTokens } = usage;
   if (!isCount(input) || !isCount(completionTokens)) return null;
-  const cached = [usage['cache_creation_input_tokens'], usage['cache_read_input_tokens']];
+  const { cache_read_input_tokens: read, cache_creation_input_tokens: written } = usage;
   return {
-    promptTokens: cached.filter(isCount).reduce((sum, count) => sum + count, input),
+    promptTokens: [input, read, written].filter(isCount).reduce((sum, count) => sum + count, 0),
     completionTokens,
+    ...(isCount(read) ? { cacheReadTokens: read } : {}),
+    ...(isCount(written) ? { cacheWriteTokens: written } : {}),
   };
 }
 
