@@ -26,6 +26,10 @@ import type { Environment, GatewayExposure } from './env';
 import { createLog } from './log';
 import { openStore } from './open-store';
 import { openUpstreams } from './upstreams';
+import { openLocalLedger } from '../src/adapters/spending-ledger/local-ledger';
+import { createAgentLimiter } from '../src/gateway/limits/agent-limiter';
+import { NO_LEDGER, type SpendingLedger } from '../src/gateway/limits/ledger';
+import type { Upstreams } from '../src/gateway/upstreams/upstreams';
 import { processIdentity } from './servers/process-table';
 
 const SIGNING_KEY_BYTES = 32;
@@ -114,6 +118,20 @@ async function readExposure(exposure: GatewayExposure | null): Promise<Exposure 
   };
 }
 
+/** In the spool's folder, which outlives the process: where agents have limits, what they have spent must too. */
+async function openLedger(
+  { spool }: Environment,
+  { limits }: Upstreams,
+  warn: (line: string) => void,
+): Promise<SpendingLedger> {
+  if (limits.default === undefined && Object.keys(limits.agents).length === 0) return NO_LEDGER;
+  return openLocalLedger({
+    folder: join(spool.root, 'spending'),
+    onError: (error) =>
+      warn(`what agents have spent cannot be kept; limits hold for this process alone: ${error}`),
+  });
+}
+
 /** Serves live traffic until `signal` aborts. @param onReady is called with the base URL once it listens. */
 export async function runGateway(
   env: Environment,
@@ -130,12 +148,14 @@ export async function runGateway(
   const runtime = await createThreadRuntime({ threads: 1 });
   const policies = createPolicyServer({ store, runtime });
   const spool = await openSpool(env);
+  const ledger = await openLedger(env, upstreams, (line) => own.warn(line));
   const drain = createSpoolDrain({ spool, store, log });
   const server = await serveGateway(
     createGateway({
       policies,
       routing: createRoutingReader(store),
       upstreams,
+      limiter: createAgentLimiter(upstreams.limits, ledger, Date.now),
       recorder: createSpoolRecorder({ spool }),
       spoolStatus: () => ({ spool: spool.snapshot(), drain: drain.snapshot() }),
       signingKey: await signingKey(env),
@@ -156,6 +176,7 @@ export async function runGateway(
   } finally {
     await server.close();
     await upstreams.transport.close();
+    await ledger.close();
     await drain.close(DRAIN_GRACE_MS);
     await policies.close();
     await runtime.close();

@@ -29,6 +29,8 @@ import { listModels } from './routes/models';
 import { listUpstreams } from './routes/upstreams';
 import { openSession } from './routes/sessions';
 import type { RoutingReader } from './routing-reader';
+import type { AgentLimiter } from './limits/agent-limiter';
+import { NO_LIMITS } from './limits/agent-limiter';
 import type { Upstreams } from './upstreams/upstreams';
 import { NO_UPSTREAMS } from './upstreams/upstreams';
 
@@ -37,6 +39,8 @@ export interface GatewayDeps {
   readonly routing: RoutingReader;
   /** @default none */
   readonly upstreams?: Upstreams;
+  /** What agents may ask of upstreams. @default whatever they like */
+  readonly limiter?: AgentLimiter;
   readonly recorder: Recorder;
   /** What is done to everything that is written. @default nothing */
   readonly redaction?: Redaction;
@@ -68,6 +72,7 @@ export function createGateway({
   counters = createCounters(),
   log = () => undefined,
   upstreams = NO_UPSTREAMS,
+  limiter = NO_LIMITS,
   redaction = NO_REDACTION,
   ...deps
 }: GatewayDeps): Gateway {
@@ -87,7 +92,7 @@ export function createGateway({
         ['session', 'agent'],
         modelCalls(protocol, {
           ...{ ...deps, recorder, redaction, models, bodyLimitBytes, now, counters, log },
-          upstreams,
+          ...{ upstreams, limiter },
         }),
         protocol,
       ),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LimitsConfig } from './agent-limits';
 import { Duration } from './duration';
 import { Name } from './ids';
 
@@ -100,6 +101,7 @@ export const GatewayConfig = z
     models: z.record(ModelName, z.array(Target).min(1)).default({}),
     retries: RetryConfig.prefault({}),
     breaker: BreakerConfig.prefault({}),
+    limits: LimitsConfig.prefault({}),
   })
   .superRefine(({ upstreams, models }, context) => {
     for (const [model, targets] of Object.entries(models)) {

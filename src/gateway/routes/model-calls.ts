@@ -17,10 +17,12 @@ import { headerOf } from '../http/gateway-context';
 import { actingAgent, AGENT_HEADER } from '../keys/agent-scope';
 import { liveSessionId, liveSessionName, SESSION_HEADER } from '../keys/session-id';
 import { ToolsetInterner } from '../toolset-interner';
+import type { AgentLimiter } from '../limits/agent-limiter';
 import type { Upstreams } from '../upstreams/upstreams';
 
 export interface ModelCallsDeps extends ModelCallDeps, CallRecordDeps {
   readonly upstreams: Upstreams;
+  readonly limiter: AgentLimiter;
   readonly bodyLimitBytes: number;
   readonly redaction: Redaction;
 }
