@@ -27,6 +27,7 @@ import { createLog } from './log';
 import { openStore } from './open-store';
 import { openUpstreams } from './upstreams';
 import { openLocalLedger } from '../src/adapters/spending-ledger/local-ledger';
+import { openPauses } from '../src/gateway/pauses';
 import { createAgentLimiter } from '../src/gateway/limits/agent-limiter';
 import { NO_LEDGER, type SpendingLedger } from '../src/gateway/limits/ledger';
 import type { Upstreams } from '../src/gateway/upstreams/upstreams';
@@ -148,6 +149,10 @@ export async function runGateway(
   const runtime = await createThreadRuntime({ threads: 1 });
   const policies = createPolicyServer({ store, runtime });
   const spool = await openSpool(env);
+  const pauses = await openPauses(store, {
+    onError: (error) =>
+      own.warn(`what is paused cannot be read; what was read last holds: ${error}`),
+  });
   const ledger = await openLedger(env, upstreams, (line) => own.warn(line));
   const drain = createSpoolDrain({ spool, store, log });
   const server = await serveGateway(
@@ -155,6 +160,7 @@ export async function runGateway(
       policies,
       routing: createRoutingReader(store),
       upstreams,
+      pauses,
       limiter: createAgentLimiter(upstreams.limits, ledger, Date.now),
       recorder: createSpoolRecorder({ spool }),
       spoolStatus: () => ({ spool: spool.snapshot(), drain: drain.snapshot() }),

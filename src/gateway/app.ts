@@ -31,6 +31,8 @@ import { openSession } from './routes/sessions';
 import type { RoutingReader } from './routing-reader';
 import type { AgentLimiter } from './limits/agent-limiter';
 import { NO_LIMITS } from './limits/agent-limiter';
+import type { Pauses } from './pauses';
+import { NO_PAUSES } from './pauses';
 import type { Upstreams } from './upstreams/upstreams';
 import { NO_UPSTREAMS } from './upstreams/upstreams';
 
@@ -41,6 +43,8 @@ export interface GatewayDeps {
   readonly upstreams?: Upstreams;
   /** What agents may ask of upstreams. @default whatever they like */
   readonly limiter?: AgentLimiter;
+  /** What is held back. @default nothing */
+  readonly pauses?: Pauses;
   readonly recorder: Recorder;
   /** What is done to everything that is written. @default nothing */
   readonly redaction?: Redaction;
@@ -73,6 +77,7 @@ export function createGateway({
   log = () => undefined,
   upstreams = NO_UPSTREAMS,
   limiter = NO_LIMITS,
+  pauses = NO_PAUSES,
   redaction = NO_REDACTION,
   ...deps
 }: GatewayDeps): Gateway {
@@ -92,7 +97,7 @@ export function createGateway({
         ['session', 'agent'],
         modelCalls(protocol, {
           ...{ ...deps, recorder, redaction, models, bodyLimitBytes, now, counters, log },
-          ...{ upstreams, limiter },
+          ...{ upstreams, limiter, pauses },
         }),
         protocol,
       ),
@@ -102,7 +107,7 @@ export function createGateway({
     '/v1/models',
     routes.admit(['session', 'agent', 'runner', 'scorer', 'approver', 'admin'], listModels(models)),
   );
-  app.get('/v1/upstreams', routes.admit(['admin'], listUpstreams(upstreams)));
+  app.get('/v1/upstreams', routes.admit(['admin'], listUpstreams(upstreams, pauses)));
   app.post(
     '/v1/sessions',
     routes.admit(['runner', 'admin'], openSession({ signingKey, bodyLimitBytes, redaction, now })),

@@ -9,6 +9,7 @@ import type { Answer } from './http/answer';
 import { readSse } from './http/sse';
 import type { AgentLimiter } from './limits/agent-limiter';
 import { usedBy } from './limits/used-by';
+import type { Pauses } from './pauses';
 import { answerHeaders } from './upstreams/answer-headers';
 import { askUpstream } from './upstreams/ask-upstream';
 import { contentType, type AskedUpstream } from './upstreams/attempt';
@@ -21,6 +22,7 @@ export interface RelayDeps
   extends Pick<ModelCallDeps, 'signingKey' | 'now'>, Pick<CallRecordDeps, 'log'> {
   readonly upstreams: Upstreams;
   readonly limiter: AgentLimiter;
+  readonly pauses: Pauses;
 }
 
 export interface RelayedCall {
@@ -63,7 +65,7 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
   const startedAt = performance.now();
   deps.limiter.admit(caller.agent);
   const asked = await askUpstream(deps.upstreams, protocol, call, relayed.targets, {
-    ...{ header: relayed.header, signal, stickyKey: stickyKey(caller, call) },
+    ...{ header: relayed.header, signal, stickyKey: stickyKey(caller, call), pauses: deps.pauses },
     onRetry(error) {
       const message = 'an upstream gave no answer, and is asked again or another one is';
       deps.log({ level: 'warn', message, requestId, error });

@@ -1,3 +1,4 @@
+import { NO_PAUSES } from '../../../../src/gateway/pauses';
 import { chat } from '../../../../src/gateway/protocols/chat/chat';
 import type { ProtocolCall } from '../../../../src/gateway/protocols/protocol';
 import { ToolsetInterner } from '../../../../src/gateway/toolset-interner';
@@ -46,7 +47,7 @@ async function ask(
   const targets = upstreams.models.targets('m');
   if (targets === null) throw new Error('there is no such model');
   const asked = await askUpstream(upstreams, chat, { ...parsed, ...held }, targets, {
-    ...{ stickyKey: key, header: () => undefined, onRetry: () => undefined },
+    ...{ stickyKey: key, header: () => undefined, onRetry: () => undefined, pauses: NO_PAUSES },
     signal: new AbortController().signal,
   });
   return asked.target.upstream.name;
