@@ -4,6 +4,7 @@ import { describeError, InvalidInputError } from '../src/errors';
 import { endWithStdin, READY } from './demo/child-process';
 import { environmentTable, readEnvironment, Role } from './env';
 import { keysCommands } from './keys-commands';
+import { gatewayCommands } from './gateway-commands';
 import { runsCommands } from './runs-commands';
 import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
 import { storeCommands } from './store-commands';
@@ -66,16 +67,7 @@ program
     process.exit(0); // all work is handed over; what an agent of ours may have left in the event loop must not keep us
   });
 
-program
-  .command('gateway')
-  .description('Serve live traffic: agents point OPENAI_BASE_URL here.')
-  .action(async () => {
-    const { runGateway } = await import('./gateway.js');
-    endWithStdin();
-    const stop = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
-    await runGateway(env(), stop.signal, (url) => print(`${READY}${url}`));
-  });
+program.addCommand(gatewayCommands(env));
 
 program
   .command('health')

@@ -26,6 +26,11 @@ import { openRedaction } from './open-redaction';
 import { openStore } from './open-store';
 import { keyFolder, signingKey } from './secret-keys';
 import { openUpstreams } from './upstreams';
+import { openLocalLedger } from '../src/adapters/spending-ledger/local-ledger';
+import { openPauses } from '../src/gateway/pauses';
+import { createAgentLimiter } from '../src/gateway/limits/agent-limiter';
+import { NO_LEDGER, type SpendingLedger } from '../src/gateway/limits/ledger';
+import type { Upstreams } from '../src/gateway/upstreams/upstreams';
 import { processIdentity } from './servers/process-table';
 
 /** For draining the spool after the last call; what is left is drained by the next start. */
@@ -96,6 +101,20 @@ async function readExposure(exposure: GatewayExposure | null): Promise<Exposure 
   };
 }
 
+/** In the spool's folder, which outlives the process: where agents have limits, what they have spent must too. */
+async function openLedger(
+  { spool }: Environment,
+  { limits }: Upstreams,
+  warn: (line: string) => void,
+): Promise<SpendingLedger> {
+  if (limits.default === undefined && Object.keys(limits.agents).length === 0) return NO_LEDGER;
+  return openLocalLedger({
+    folder: join(spool.root, 'spending'),
+    onError: (error) =>
+      warn(`what agents have spent cannot be kept; limits hold for this process alone: ${error}`),
+  });
+}
+
 /** Serves live traffic until `signal` aborts. @param onReady is called with the base URL once it listens. */
 export async function runGateway(
   env: Environment,
@@ -113,6 +132,11 @@ export async function runGateway(
   const runtime = await createThreadRuntime({ threads: 1 });
   const policies = createPolicyServer({ store, runtime });
   const spool = await openSpool(env);
+  const pauses = await openPauses(store, {
+    onError: (error) =>
+      own.warn(`what is paused cannot be read; what was read last holds: ${error}`),
+  });
+  const ledger = await openLedger(env, upstreams, (line) => own.warn(line));
   const drain = createSpoolDrain({ spool, store, log });
   const server = await serveGateway(
     createGateway({
@@ -120,6 +144,8 @@ export async function runGateway(
       routing: createRoutingReader(store),
       upstreams,
       redaction,
+      pauses,
+      limiter: createAgentLimiter(upstreams.limits, ledger, Date.now),
       recorder: createSpoolRecorder({ spool }),
       spoolStatus: () => ({ spool: spool.snapshot(), drain: drain.snapshot() }),
       signingKey: await signingKey(env),
@@ -140,6 +166,7 @@ export async function runGateway(
   } finally {
     await server.close();
     await upstreams.transport.close();
+    await ledger.close();
     await drain.close(DRAIN_GRACE_MS);
     await policies.close();
     await runtime.close();

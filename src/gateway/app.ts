@@ -36,6 +36,10 @@ import {
 import { listUpstreams } from './routes/upstreams';
 import { openSession } from './routes/sessions';
 import type { RoutingReader } from './routing-reader';
+import type { AgentLimiter } from './limits/agent-limiter';
+import { NO_LIMITS } from './limits/agent-limiter';
+import type { Pauses } from './pauses';
+import { NO_PAUSES } from './pauses';
 import type { Upstreams } from './upstreams/upstreams';
 import { NO_UPSTREAMS } from './upstreams/upstreams';
 
@@ -44,6 +48,10 @@ export interface GatewayDeps {
   readonly routing: RoutingReader;
   /** @default none */
   readonly upstreams?: Upstreams;
+  /** What agents may ask of upstreams. @default whatever they like */
+  readonly limiter?: AgentLimiter;
+  /** What is held back. @default nothing */
+  readonly pauses?: Pauses;
   readonly recorder: Recorder;
   /** What is done to everything that is written. @default nothing */
   readonly redaction?: Redaction;
@@ -75,6 +83,8 @@ export function createGateway({
   counters = createCounters(),
   log = () => undefined,
   upstreams = NO_UPSTREAMS,
+  limiter = NO_LIMITS,
+  pauses = NO_PAUSES,
   redaction = NO_REDACTION,
   ...deps
 }: GatewayDeps): Gateway {
@@ -94,7 +104,7 @@ export function createGateway({
         ['session', 'agent'],
         modelCalls(protocol, {
           ...{ ...deps, recorder, redaction, models, bodyLimitBytes, now, counters, log },
-          upstreams,
+          ...{ upstreams, limiter, pauses },
         }),
         protocol,
       ),
@@ -109,7 +119,7 @@ export function createGateway({
     const anthropic = routes.admit(anyone, handler(models, anthropicModels), messages);
     app.get(path, (c) => (isAnthropicClient(c) ? anthropic(c) : usual(c)));
   }
-  app.get('/v1/upstreams', routes.admit(['admin'], listUpstreams(upstreams)));
+  app.get('/v1/upstreams', routes.admit(['admin'], listUpstreams(upstreams, pauses)));
   app.post(
     '/v1/sessions',
     routes.admit(['runner', 'admin'], openSession({ signingKey, bodyLimitBytes, redaction, now })),

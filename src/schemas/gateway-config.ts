@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LimitsConfig } from './agent-limits';
 import { Duration } from './duration';
 import { Name } from './ids';
 import { PrivacyConfig } from './privacy-config';
@@ -103,6 +104,7 @@ export const GatewayConfig = z
     breaker: BreakerConfig.prefault({}),
     /** What is replaced before anything is written; all kinds, where nothing is said. */
     privacy: PrivacyConfig.prefault({}),
+    limits: LimitsConfig.prefault({}),
   })
   .superRefine(({ upstreams, models }, context) => {
     for (const [model, targets] of Object.entries(models)) {

@@ -1,3 +1,4 @@
+import { NO_PAUSES } from '../../../../src/gateway/pauses';
 import { chat } from '../../../../src/gateway/protocols/chat/chat';
 import type { Protocol, ProtocolCall } from '../../../../src/gateway/protocols/protocol';
 import { responses } from '../../../../src/gateway/protocols/responses/responses';
@@ -53,7 +54,7 @@ async function ask(
   const targets = upstreams.models.targets('m');
   if (targets === null) throw new Error('there is no such model');
   const asked = await askUpstream(upstreams, protocol, { ...parsed, ...held }, targets, {
-    ...{ stickyKey: key, header: () => undefined, onRetry: () => undefined },
+    ...{ stickyKey: key, header: () => undefined, onRetry: () => undefined, pauses: NO_PAUSES },
     signal: new AbortController().signal,
   });
   return asked.target.upstream.name;
