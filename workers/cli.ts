@@ -6,6 +6,7 @@ import { environmentTable, readEnvironment, Role } from './env';
 import { keysCommands } from './keys-commands';
 import { runsCommands } from './runs-commands';
 import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
+import { sessionsCommands } from './sessions-commands';
 import { storeCommands } from './store-commands';
 
 /**
@@ -184,6 +185,7 @@ program
 program.addCommand(keysCommands(env));
 program.addCommand(storeCommands(env));
 program.addCommand(runsCommands(env));
+program.addCommand(sessionsCommands(env));
 
 /** What a shell answers for a process whose reader is gone. */
 const READER_GONE = 141;

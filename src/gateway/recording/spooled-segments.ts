@@ -23,6 +23,8 @@ interface Draft {
   readonly parts: Set<string>;
   /** Decisions by session, as JSON. */
   readonly sessions: Map<string, { readonly agent: string; readonly decisions: string[] }>;
+  /** What the manifest of the hour is about. */
+  readonly held: SegmentContents['decisions'][number][];
   readonly unresolved: LiveIntent[];
 }
 
@@ -52,7 +54,10 @@ export async function toSegments(
     }
     let draft = drafts.get(key);
     if (draft === undefined) {
-      drafts.set(key, (draft = { parts: new Set(), sessions: new Map(), unresolved: [] }));
+      drafts.set(
+        key,
+        (draft = { parts: new Set(), sessions: new Map(), held: [], unresolved: [] }),
+      );
     }
     return draft;
   };
@@ -82,17 +87,15 @@ export async function toSegments(
       const known = draft.sessions.get(session) ?? { agent, decisions: [] };
       draft.sessions.set(session, known);
       known.decisions.push(decisionText(text, call));
+      const { at, policy, upstream } = decision;
+      draft.held.push({ at, policy, ...(upstream === undefined ? {} : { upstream }) });
       decisions++;
     }
   }
   const segments: SpooledSegment[] = [];
   for (const [key, draft] of drafts) {
-    const { sessions, unresolved: lost } = draft;
-    const taken = Array.from(sessions, ([session, { decisions: all }]) =>
-      all.map((decision) => ({ session, decision })),
-    );
     const text = await textOf(draft, parts);
-    segments.push({ key, text, decisions: taken.flat(), unresolved: lost });
+    segments.push({ key, text, decisions: draft.held, unresolved: draft.unresolved });
   }
   return { segments, decisions, unresolved, unusable };
 }
