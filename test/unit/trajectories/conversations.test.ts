@@ -166,7 +166,11 @@ test('a conversation is a training example like any rollout, without what may no
   const rewards = await writeJsonLines(store, 'v1/runs/r/000000/rewards/a.jsonl', [reward]);
   const config = {
     formatVersion: 1,
-    arms: ['refund', 'weather', 'escalate_to_human'].map((tool) => ({ kind: 'tool', name: tool, tool })),
+    arms: ['refund', 'weather', 'escalate_to_human'].map((tool) => ({
+      kind: 'tool',
+      name: tool,
+      tool,
+    })),
   };
   const files = new Map([['config.json', new TextEncoder().encode(JSON.stringify(config))]]);
   const source = { batches: [batch], rewards, weights: { feedback: 1 } };
