@@ -7,6 +7,7 @@ import { keysCommands } from './keys-commands';
 import { gatewayCommands } from './gateway-commands';
 import { runsCommands } from './runs-commands';
 import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
+import { sessionsCommands } from './sessions-commands';
 import { storeCommands } from './store-commands';
 
 /**
@@ -176,6 +177,7 @@ program
 program.addCommand(keysCommands(env));
 program.addCommand(storeCommands(env));
 program.addCommand(runsCommands(env));
+program.addCommand(sessionsCommands(env));
 
 /** What a shell answers for a process whose reader is gone. */
 const READER_GONE = 141;

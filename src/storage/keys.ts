@@ -197,6 +197,11 @@ export function liveHourFolder(agent: string, day: string, hour: number): string
   return `${livePrefix(agent, day)}${hourOf(hour)}/`;
 }
 
+/** Every agent's live segments. */
+export function livesPrefix(): string {
+  return `${VERSION}/live/`;
+}
+
 /** `v1/live-hours/<agent>/<day>/<hour, 2 digits>.json`: which live segments there are of that hour. Derived from them. */
 export function liveHourKey(agent: string, day: string, hour: number): string {
   return `${liveHoursPrefix(agent)}${matching(DAY, 'day', day)}/${hourOf(hour)}.json`;

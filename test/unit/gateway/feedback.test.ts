@@ -197,6 +197,9 @@ describe('feedback', () => {
     const parts = { agent: 'desk', session: 'live/desk/u', isDecision: true };
     const id = createResponseId(new Uint8Array(32).fill(5), { ...parts, call: new Uint8Array(16) });
     expect((await gateway.post(FEEDBACK, scorer, { response_id: id, value: 1 })).status).toBe(400);
+    // Not even as an upstream's: it is made as ours are.
+    const named = { response_id: id, agent: 'desk', value: 1 };
+    expect((await gateway.post(FEEDBACK, scorer, named)).status).toBe(400);
     const ours = createResponseId(SIGNING_KEY, { ...parts, call: new Uint8Array(16) });
     expect((await gateway.post(FEEDBACK, scorer, { response_id: ours, value: 1 })).status).toBe(
       200,
