@@ -1,7 +1,10 @@
 import { Hono } from 'hono';
+import { describeError } from '../errors';
 import type { PolicyServer } from '../policies/policy-server';
 import type { ApiKeyStore } from './keys/api-keys';
 import { createAuthenticate } from './keys/auth';
+import type { KeyUseStore } from './keys/key-use';
+import { createKeyUse } from './keys/key-use';
 import type { GatewayCounters } from './metrics/counters';
 import { createCounters } from './metrics/counters';
 import type { SpoolStatus } from './metrics/gateway-metrics';
@@ -12,14 +15,18 @@ import { RequestError } from './http/request-error';
 import type { RewardWriter } from './recording/reward-writer';
 import type { Models } from './model-name';
 import { chat } from './protocols/chat/chat';
+import { messages } from './protocols/messages/messages';
+import { responses } from './protocols/responses/responses';
 import type { LogEntry } from './http/route';
 import type { GatewayEnv } from './http/gateway-context';
 import { createRoutes } from './http/route';
+import { routedPath } from './http/session-path';
 import { postFeedback } from './routes/feedback';
 import { health, readiness } from './routes/health';
 import { metrics } from './routes/metrics';
 import { modelCalls } from './routes/model-calls';
 import { listModels } from './routes/models';
+import { listUpstreams } from './routes/upstreams';
 import { openSession } from './routes/sessions';
 import type { RoutingReader } from './routing-reader';
 import type { Upstreams } from './upstreams/upstreams';
@@ -37,6 +44,8 @@ export interface GatewayDeps {
   readonly signingKey: Uint8Array;
   /** null lets in nobody but sessions: the gateway of a rollout worker. */
   readonly apiKeys: ApiKeyStore | null;
+  /** Where it is written when keys were last used. @default nowhere */
+  readonly keyUse?: KeyUseStore;
   /** null does not offer `/v1/feedback`. */
   readonly rewards: RewardWriter | null;
   /** @default 4 MiB */
@@ -67,20 +76,20 @@ export function createGateway({
   const recorder = redactRecorder(deps.recorder, redaction);
   const rewards = deps.rewards === null ? null : redactRewards(deps.rewards, redaction);
   const models: Models = { routing, upstreams: upstreams.models };
-  const authenticate = createAuthenticate(signingKey, deps.apiKeys, now);
+  const authenticate = createAuthenticate(signingKey, deps.apiKeys, now, keyUse(deps.keyUse, log));
   const routes = createRoutes({ authenticate, counters, log });
 
-  const app = new Hono<GatewayEnv>();
-  for (const protocol of [chat]) {
+  const app = new Hono<GatewayEnv>({ getPath: routedPath });
+  for (const protocol of [chat, responses, messages]) {
     app.post(
       `/v1${protocol.path}`,
       routes.admit(
         ['session', 'agent'],
         modelCalls(protocol, {
           ...{ ...deps, recorder, redaction, models, bodyLimitBytes, now, counters, log },
-          transport: upstreams.transport,
+          upstreams,
         }),
-        (error, requestId) => protocol.errorBody(error, requestId),
+        protocol,
       ),
     );
   }
@@ -88,6 +97,7 @@ export function createGateway({
     '/v1/models',
     routes.admit(['session', 'agent', 'runner', 'scorer', 'approver', 'admin'], listModels(models)),
   );
+  app.get('/v1/upstreams', routes.admit(['admin'], listUpstreams(upstreams)));
   app.post(
     '/v1/sessions',
     routes.admit(['runner', 'admin'], openSession({ signingKey, bodyLimitBytes, redaction, now })),
@@ -103,7 +113,7 @@ export function createGateway({
   }
   app.get('/healthz', routes.open(health()));
   app.get('/readyz', routes.open(readiness({ routing, spoolStatus })));
-  app.get('/metrics', metrics({ counters, spoolStatus, redaction, now }));
+  app.get('/metrics', metrics({ counters, spoolStatus, upstreams, redaction, now }));
 
   app.notFound((c) => {
     const message = `unknown route: ${c.req.method} ${c.req.path.slice(0, 200)}`;
@@ -111,4 +121,15 @@ export function createGateway({
   });
   app.onError((error, c) => routes.fail(c, error));
   return app;
+}
+
+function keyUse(
+  store: KeyUseStore | undefined,
+  log: (entry: LogEntry) => void,
+): (id: string, nowMs: number) => void {
+  if (store === undefined) return () => undefined;
+  return createKeyUse(store, (error) => {
+    const message = 'when a key was last used is not shown';
+    log({ level: 'warn', message, requestId: '-', error: describeError(error) });
+  });
 }

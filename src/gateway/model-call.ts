@@ -9,9 +9,10 @@ import type { Models, ResolvedPolicy } from './model-name';
 import { unknownModel } from './model-name';
 import type { ProtocolCall, UpstreamAnswer } from './protocols/protocol';
 import type { RecordedCall } from './recording/recorder';
-import { CALL_BYTES, createResponseId } from './keys/response-id';
+import { CALL_BYTES, createResponseId, type ResponseIdPrefix } from './keys/response-id';
 import type { SessionClaims } from './keys/session-token';
 import type { ModelTarget } from './upstreams/model-table';
+import { costMicros } from './upstreams/cost';
 
 export interface ModelCallDeps {
   readonly policies: PolicyServer;
@@ -26,6 +27,8 @@ export interface Caller {
   readonly agent: string;
   /** The id under which the session is stored. */
   readonly session: string;
+  /** Whether the client named it: else each of its calls is a session of its own. */
+  readonly isNamed: boolean;
   /** null for live traffic. */
   readonly claims: SessionClaims | null;
   /** Who uses the agent, as the request names them. */
@@ -46,6 +49,7 @@ export async function callModel(
   caller: Caller,
   call: ProtocolCall,
   model: ResolvedPolicy,
+  prefix: ResponseIdPrefix,
 ): Promise<ModelCall> {
   const { request, toolset } = call;
   const { signingKey } = deps;
@@ -65,7 +69,8 @@ export async function callModel(
       ? randomBytes(CALL_BYTES)
       : hashOf(signingKey, [...asked, model.checkpoint, sampling.temperature]);
   const { sampled } = answer;
-  const id = createResponseId(signingKey, { ...caller, isDecision: sampled !== null, call: seed });
+  const isDecision = sampled !== null;
+  const id = createResponseId(signingKey, { ...caller, isDecision, call: seed, prefix });
   if (sampled === null) return { id, answer, recorded: null, atMs };
 
   const decision: Decision = {
@@ -87,26 +92,32 @@ export function describeUpstreamCall(
   { signingKey, now }: Pick<ModelCallDeps, 'signingKey' | 'now'>,
   caller: Caller,
   call: ProtocolCall,
-  { upstream, model }: ModelTarget,
+  { upstream, model, price }: ModelTarget,
   answer: UpstreamAnswer,
   latencyMs: number,
 ): RecordedCall {
   const { agent, session, claims } = caller;
-  const { request, toolset } = call;
+  const { request, toolset, previousId, conversationId } = call;
   const { context, messages } = contextOf(call);
   const [output, ...others] = answer.outputs;
   const alternatives = others.map((message) => addMessage(messages, message));
-  const { finishReason, tokens, responseId, usage } = answer;
+  const { finishReason, tokens, responseId, itemIds, usage } = answer;
   const decision: Decision = {
     id: createResponseId(signingKey, {
       ...{ agent, session, isDecision: true, call: randomBytes(CALL_BYTES) },
     }),
     sequence: turnOf(request) + 1,
     ...{ policy: null, checkpoint: null, context, usage, latencyMs },
+    ...(price === null || usage === null ? {} : { costMicros: costMicros(price, usage) }),
     toolset: toolset?.id ?? null,
     output: addMessage(messages, output),
     ...(alternatives.length === 0 ? {} : { alternatives }),
-    upstream: { name: upstream.name, model, responseId },
+    upstream: {
+      ...{ name: upstream.name, model, responseId },
+      ...(itemIds === undefined ? {} : { itemIds: [...itemIds] }),
+      ...(previousId === null ? {} : { previousId }),
+      ...(conversationId === null ? {} : { conversationId }),
+    },
     sampled: { kind: 'text', finishReason, tokens },
     sampling: samplingOf(claims, request),
     at: new Date(now()).toISOString(),

@@ -14,6 +14,20 @@ export const SecretReference = z.union([
 ]);
 export type SecretReference = z.infer<typeof SecretReference>;
 
+/** In units of money (all prices of a file in the same one) per million tokens, as providers list them. */
+const PerMillion = z.number().min(0).max(1_000_000);
+
+/** What a model costs. */
+export const ModelPrice = z.strictObject({
+  input: PerMillion,
+  output: PerMillion,
+  /** Of input that the upstream had in its cache; that of other input when left out. */
+  cacheRead: PerMillion.optional(),
+  /** Of input that it put there (Anthropic); that of other input when left out. */
+  cacheWrite: PerMillion.optional(),
+});
+export type ModelPrice = z.infer<typeof ModelPrice>;
+
 /** A server that answers for models whose weights are not ours. */
 export const UpstreamConfig = z.strictObject({
   /** What stands before `/chat/completions`, e.g. `https://api.openai.com/v1`. */
@@ -23,6 +37,8 @@ export const UpstreamConfig = z.strictObject({
   key: SecretReference.optional(),
   /** Whether it takes `return_token_ids` (vLLM): token ids and log-probabilities are then asked for and recorded, and hidden from the agent. */
   tokenIds: z.boolean().default(false),
+  /** By what the model is called there. What a call cost is recorded with its decision; left out where no price is known. */
+  prices: z.record(z.string().min(1), ModelPrice).default({}),
   timeouts: z
     .strictObject({
       connect: Duration.default('10s'),
@@ -40,6 +56,8 @@ export const Target = z.strictObject({
   upstream: Name,
   /** What the model is called there; the name that the agent used when left out. */
   model: z.string().min(1).optional(),
+  /** Its share of the sessions, beside the other targets' weights. */
+  weight: z.number().positive().max(1_000_000).default(1),
 });
 export type Target = z.infer<typeof Target>;
 
@@ -49,6 +67,33 @@ const ModelName = z
   .regex(/^[\x21-\x7e]{1,200}$/, 'expected printable characters without spaces')
   .refine((name) => !name.startsWith('ratchet/'), 'names under ratchet/ are those of policies');
 
+/** What happens when an upstream gives no answer; src/gateway/upstreams/retry-rules.ts says which failures are tried again where. */
+export const RetryConfig = z.strictObject({
+  /** Requests for one call, the first included. */
+  attempts: z.int().min(1).max(10).default(3),
+  /** From a call's start to its last attempt. What asks for a longer wait is handed on with its `Retry-After`. */
+  patience: Duration.default('30s'),
+  /** Between two attempts at the same upstream, where it does not say how long to wait. */
+  backOff: z
+    .strictObject({ first: Duration.default('250ms'), longest: Duration.default('8s') })
+    .prefault({}),
+  /** Whether another upstream is asked where one has not begun to answer in time. It may still be at work: the answer may be paid for twice. */
+  slow: z.boolean().default(false),
+  /** Retries are at most this share of the calls, beyond the first few: an outage must not become a flood. */
+  budget: z.number().min(0).max(1).default(0.2),
+});
+export type RetryConfig = z.infer<typeof RetryConfig>;
+
+/** When an upstream that keeps failing is not asked any more, see src/gateway/upstreams/circuit-breaker.ts. */
+export const BreakerConfig = z.strictObject({
+  /** Failures in a row. */
+  failures: z.int().min(1).max(1_000).default(5),
+  /** Until it is tried again with one call; twice as long after each try that fails. */
+  open: Duration.default('5s'),
+  longest: Duration.default('2m'),
+});
+export type BreakerConfig = z.infer<typeof BreakerConfig>;
+
 /** The gateway's configuration file (`RATCHET_GATEWAY_CONFIG`). */
 export const GatewayConfig = z
   .strictObject({
@@ -56,6 +101,8 @@ export const GatewayConfig = z
     models: z.record(ModelName, z.array(Target).min(1)).default({}),
     /** What is replaced before anything is written; all kinds, where nothing is said. */
     privacy: PrivacyConfig.prefault({}),
+    retries: RetryConfig.prefault({}),
+    breaker: BreakerConfig.prefault({}),
   })
   .superRefine(({ upstreams, models }, context) => {
     for (const [model, targets] of Object.entries(models)) {

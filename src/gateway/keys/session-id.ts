@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { UNNAMED_PREFIX } from '../../schemas/live-session';
 import { sha256Hex } from '../../storage/digest';
 import type { Redaction } from '../recording/redaction';
 
@@ -34,10 +35,18 @@ export function isLiveSessionOf(agent: string, session: string): boolean {
   return session.startsWith(`${LIVE_PREFIX}${agent}/`);
 }
 
+/** The agent that a session's id names; empty for a session of a run, whose id does not say. */
+export function agentOfSession(session: string): string {
+  return /^(?:live|session)\/([^/]+)\//.exec(session)?.[1] ?? '';
+}
+
 /** @param names what the client calls the session, best first; without any, a name that no other request shares. */
-export function liveSessionName(names: readonly unknown[]): string {
-  return (
-    (names.find((name) => typeof name === 'string' && name !== '') as string | undefined) ??
-    randomUUID()
-  );
+export function liveSessionName(names: readonly unknown[]): {
+  readonly name: string;
+  readonly isNamed: boolean;
+} {
+  const named = names.find((name) => typeof name === 'string' && name !== '');
+  return typeof named === 'string'
+    ? { name: named, isNamed: true }
+    : { name: `${UNNAMED_PREFIX}${randomUUID()}`, isNamed: false };
 }

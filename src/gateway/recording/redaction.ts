@@ -1,5 +1,5 @@
 import type { Recorder, RecordedCall } from './recorder';
-import type { RewardRecord } from '../../schemas/reward';
+import type { FeedbackRecord } from '../../schemas/feedback';
 import type { RewardWriter } from './reward-writer';
 
 /**
@@ -65,16 +65,19 @@ export function redactRecorder(recorder: Recorder, redaction: Redaction): Record
   };
 }
 
-/** The same writer. Ids and times say whose the record is and must stay; what people wrote is redacted, its idempotency key included. */
+/**
+ * The same writer. What people wrote is redacted, their idempotency key included; and the trajectory's name, which may be an answer's id as
+ * somebody says it. Decisions, keys and times are ours.
+ */
 export function redactRewards(rewards: RewardWriter, redaction: Redaction): RewardWriter {
   return {
     async write(record) {
-      const { trajectory, decision, by, at, ...said } = record;
-      const agent = /^live\/([^/]+)\//.exec(trajectory)?.[1] ?? null;
+      const { decision, by, at, ...said } = record;
+      const agent = /^(?:live|session|answers)\/([^/]+)\//.exec(record.trajectory)?.[1] ?? null;
       return rewards.write({
         ...redaction.json(agent, said),
-        ...{ trajectory, decision, by, at },
-      } satisfies RewardRecord);
+        ...{ decision, by, at },
+      } satisfies FeedbackRecord);
     },
   };
 }

@@ -3,12 +3,15 @@ import type { Redaction } from '../recording/redaction';
 import type { SpoolStatus } from '../metrics/gateway-metrics';
 import { gatewayMetrics } from '../metrics/gateway-metrics';
 import { PROMETHEUS_TYPE, toPrometheusText } from '../metrics/prometheus-text';
+import { upstreamMetrics } from '../metrics/upstream-metrics';
+import type { Upstreams } from '../upstreams/upstreams';
 import type { GatewayContext } from '../http/gateway-context';
 
 export interface MetricsDeps {
   readonly counters: GatewayCounters;
   readonly spoolStatus: (() => SpoolStatus) | undefined;
   readonly redaction: Redaction;
+  readonly upstreams: Upstreams;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -17,17 +20,15 @@ export interface MetricsDeps {
 export function metrics({
   counters,
   spoolStatus,
+  upstreams,
   redaction,
   now,
 }: MetricsDeps): (c: GatewayContext) => Response {
-  return (c) =>
-    c.body(
-      toPrometheusText(
-        gatewayMetrics(counters, spoolStatus?.() ?? null, now(), redaction.counts()),
-      ),
-      200,
-      {
-        'content-type': PROMETHEUS_TYPE,
-      },
-    );
+  return (c) => {
+    const all = [
+      ...gatewayMetrics(counters, spoolStatus?.() ?? null, now(), redaction.counts()),
+      ...upstreamMetrics(upstreams),
+    ];
+    return c.body(toPrometheusText(all), 200, { 'content-type': PROMETHEUS_TYPE });
+  };
 }

@@ -9,17 +9,18 @@ import { modelName, resolveModel } from '../model-name';
 import type { Protocol, ProtocolCall } from '../protocols/protocol';
 import { readBody } from '../http/read-body';
 import { relayAnswer } from '../relay-answer';
-import { badRequest, forbidden } from '../http/request-error';
+import { badRequest, RequestError } from '../http/request-error';
 import type { Handler } from '../http/route';
 import type { GatewayContext } from '../http/gateway-context';
 import type { Answer } from '../http/answer';
 import { headerOf } from '../http/gateway-context';
+import { actingAgent, AGENT_HEADER } from '../keys/agent-scope';
 import { liveSessionId, liveSessionName, SESSION_HEADER } from '../keys/session-id';
 import { ToolsetInterner } from '../toolset-interner';
-import type { UpstreamTransport } from '../upstreams/upstream';
+import type { Upstreams } from '../upstreams/upstreams';
 
 export interface ModelCallsDeps extends ModelCallDeps, CallRecordDeps {
-  readonly transport: UpstreamTransport;
+  readonly upstreams: Upstreams;
   readonly bodyLimitBytes: number;
   readonly redaction: Redaction;
 }
@@ -32,7 +33,7 @@ const RECORDED_HEADER = 'x-ratchet-recorded';
  * intents), and the answer ends once its decision is durable. See call-record.ts for what happens where that fails.
  */
 export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Principal> {
-  const interner = new ToolsetInterner();
+  const interner = new ToolsetInterner(protocol.readTools);
 
   return async (c, { principal, requestId, gone }) => {
     const record = createCallRecord(deps, requestId, rolloutOf(principal));
@@ -64,6 +65,11 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     record: CallRecord,
   ): Promise<Answer> {
     const { n } = call.request;
+    if (call.previousId !== null || call.conversationId !== null) {
+      const { notHeld = { status: 400, reason: 'unsupported_value' } } = protocol;
+      const message = 'a policy holds no conversations: send all messages with each call';
+      throw new RequestError(message, notHeld);
+    }
     if (typeof n === 'number' && n !== 1) {
       throw badRequest(
         'a policy gives one choice per call: expected n = 1',
@@ -71,7 +77,9 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
         'n',
       );
     }
-    const { id, answer, recorded, atMs } = await callModel(deps, caller, call, model);
+    const { id, answer, recorded, atMs } = await callModel(
+      ...([deps, caller, call, model, protocol.idPrefix] as const),
+    );
     if (recorded !== null) await record.decide(recorded);
     record.answered();
     const own = { ...answer, id, atMs, model: modelName(model.policy, model.checkpoint) };
@@ -98,15 +106,15 @@ function callerOf(
 ): { readonly caller: Caller; readonly headers: Readonly<Record<string, string>> } {
   if (principal.kind === 'session') {
     const { claims } = principal;
-    return { caller: { agent: claims.agent, session: claims.session, claims }, headers: {} };
+    const { agent, session } = claims;
+    return { caller: { agent, session, isNamed: true, claims }, headers: {} };
   }
-  const { agent } = principal.record;
-  if (agent === null) throw forbidden('model calls belong to an agent: use a key of role agent');
-  const name = liveSessionName([headerOf(c, SESSION_HEADER), ...sessionNames]);
+  const agent = actingAgent(principal.record, headerOf(c, AGENT_HEADER));
+  const { name, isNamed } = liveSessionName([headerOf(c, SESSION_HEADER), ...sessionNames]);
   // A name from the body is free text, which a header cannot always hold; the client knows it anyway.
   const headers = /^[\x21-\x7e]+$/.test(name) ? { [SESSION_HEADER]: name } : {};
   const session = liveSessionId(agent, redaction.sessionName(agent, name));
-  return { caller: { agent, session, claims: null, ...userOf(request) }, headers };
+  return { caller: { agent, session, isNamed, claims: null, ...userOf(request) }, headers };
 }
 
 /** Who uses the agent, in the words of OpenAI's APIs or of Anthropic's. */

@@ -7,6 +7,7 @@ import { parseJson, validate } from '../http/json-body';
 import { readBody } from '../http/read-body';
 import type { Redaction } from '../recording/redaction';
 import type { Handler } from '../http/route';
+import { assertInScope } from '../keys/agent-scope';
 import { mintSessionToken } from '../keys/session-token';
 
 /** The body of `POST /v1/sessions`. */
@@ -42,8 +43,9 @@ export function openSession({
   redaction,
   now,
 }: SessionsDeps): Handler<Principal> {
-  return async (c) => {
+  return async (c, { principal }) => {
     const body = validate(SessionRequest, parseJson(await readBody(c, bodyLimitBytes)));
+    if (principal.kind === 'key') assertInScope(principal.record, body.agent);
     const name = redaction.sessionName(body.agent, body.session ?? randomUUID());
     const session = `session/${body.agent}/${name}`;
     const expiresAt = Math.ceil(now() / 1_000) + body.ttl_seconds;

@@ -1,4 +1,4 @@
-import type { GatewayConfig, Target } from '../../schemas/gateway-config';
+import type { GatewayConfig, ModelPrice, Target } from '../../schemas/gateway-config';
 import { durationMs } from '../../schemas/duration';
 import type { Upstream } from './upstream';
 
@@ -7,12 +7,16 @@ export interface ModelTarget {
   readonly upstream: Upstream;
   /** What the model is called there. */
   readonly model: string;
+  /** null where the configuration does not say it. */
+  readonly price: ModelPrice | null;
+  /** Its share of the sessions, beside the other targets' weights. */
+  readonly weight: number;
 }
 
 /** Which model names are answered by upstreams, and by which. */
 export interface ModelTable {
   readonly names: readonly string[];
-  /** The first is asked first; null if no upstream answers for the name. */
+  /** Which of them is asked is up to ask-upstream.ts; null if no upstream answers for the name. */
   targets(model: string): readonly [ModelTarget, ...ModelTarget[]] | null;
 }
 
@@ -34,9 +38,11 @@ export function createModelTable(
       return [name, upstream] as const;
     }),
   );
-  const toTarget = (alias: string, { upstream, model = alias }: Target): ModelTarget => ({
+  const toTarget = (alias: string, { upstream, model = alias, weight }: Target): ModelTarget => ({
     upstream: byName.get(upstream) as Upstream, // the schema says that there is one
     model,
+    weight,
+    price: upstreams[upstream]?.prices[model] ?? null,
   });
   const table = new Map(
     Object.entries(models).map(([alias, targets]) => [
@@ -48,4 +54,10 @@ export function createModelTable(
     names: [...table.keys()],
     targets: (model) => (table.get(model) as [ModelTarget, ...ModelTarget[]] | undefined) ?? null,
   };
+}
+
+/** The upstreams that answer for any model, sorted. */
+export function upstreamNames(models: ModelTable): readonly string[] {
+  const targets = models.names.flatMap((model) => models.targets(model) ?? []);
+  return [...new Set(targets.map(({ upstream }) => upstream.name))].sort();
 }

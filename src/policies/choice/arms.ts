@@ -18,7 +18,7 @@ function offeredArms(config: ChoiceConfig, tools: readonly Tool[]): Int32Array {
   if (byTools === undefined) offers.set(config, (byTools = new WeakMap()));
   let offered = byTools.get(tools);
   if (offered === undefined) {
-    const names = new Set(tools.map((tool) => tool.function.name));
+    const names = new Set(tools.map((tool) => tool.function?.name));
     offered = Int32Array.from(indicesWhere(config.arms, (arm) => names.has(arm.tool)));
     byTools.set(tools, offered);
   }
@@ -34,7 +34,7 @@ function indicesWhere<T>(items: readonly T[], test: (item: T) => boolean): numbe
  * that names a function leaves only the arms of that function.
  *
  * @returns an array that callers must not change; may be empty. The same object for the same tools array.
- * @throws {InvalidInputError} for `tool_choice: "none"`: every arm of this policy calls a tool.
+ * @throws {InvalidInputError} for `tool_choice: "none"` (every arm of this policy calls a tool), and for kinds of tools that it cannot call.
  */
 export function availableArmIndices(
   config: ChoiceConfig,
@@ -49,7 +49,12 @@ export function availableArmIndices(
   const offered = offeredArms(config, tools ?? NO_TOOLS);
   if (toolChoice === null || toolChoice === undefined || typeof toolChoice === 'string')
     return offered;
-  const { name } = toolChoice.function;
+  if (toolChoice.type !== 'function') {
+    throw new InvalidInputError(
+      `this policy answers by calling a function: expected tool_choice auto, required or a function, got ${toolChoice.type.slice(0, 40)}`,
+    );
+  }
+  const name = toolChoice.function?.name;
   return offered.filter((index) => config.arms[index]?.tool === name);
 }
 
