@@ -81,6 +81,7 @@ export function createRedaction(config: PrivacyConfig, key: Uint8Array): Redacti
         ...(toolset === null ? {} : { tools: toolset.tools }),
         decision: {
           ...withIds(decision, redacted?.ids ?? null, toolset?.id ?? null),
+          ...heldConversation(own, decision),
           ...(isChanged ? withoutTokens(decision) : {}),
           ...(user === undefined ? {} : { user: placeholder('user', user) }),
         },
@@ -168,6 +169,19 @@ function withIds(
     output: idOf(decision.output),
     ...(alternatives === undefined ? {} : { alternatives: alternatives.map(idOf) }),
     ...(toolset === null ? {} : { toolset }),
+  };
+}
+
+/** What the client calls the conversation that an upstream holds; the same name stays the same one. */
+function heldConversation({ redactor }: AgentRedaction, { upstream }: Decision): Partial<Decision> {
+  if (upstream?.conversationId === undefined && upstream?.previousId === undefined) return {};
+  const { conversationId, previousId } = upstream;
+  return {
+    upstream: {
+      ...upstream,
+      ...(conversationId === undefined ? {} : { conversationId: redactor.text(conversationId) }),
+      ...(previousId === undefined ? {} : { previousId: redactor.text(previousId) }),
+    },
   };
 }
 

@@ -66,15 +66,18 @@ export function redactRecorder(recorder: Recorder, redaction: Redaction): Record
   };
 }
 
-/** The same writer. Ids and times say whose the record is and must stay; what people wrote is redacted, its idempotency key included. */
+/**
+ * The same writer. What people wrote is redacted, their idempotency key included; and the trajectory's name, which may be an answer's id as
+ * somebody says it. Decisions, keys and times are ours.
+ */
 export function redactRewards(rewards: RewardWriter, redaction: Redaction): RewardWriter {
   return {
     async write(record) {
-      const { trajectory, decision, by, at, ...said } = record;
-      const agent = /^(?:live|answers)\/([^/]+)\//.exec(trajectory)?.[1] ?? null;
+      const { decision, by, at, ...said } = record;
+      const agent = /^(?:live|session|answers)\/([^/]+)\//.exec(record.trajectory)?.[1] ?? null;
       return rewards.write({
         ...redaction.json(agent, said),
-        ...{ trajectory, decision, by, at },
+        ...{ decision, by, at },
       } satisfies FeedbackRecord);
     },
   };
