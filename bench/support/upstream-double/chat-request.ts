@@ -15,7 +15,10 @@ const UserPart = z.discriminatedUnion('type', [
 const ToolCall = z.strictObject({
   id: z.string().min(1),
   type: z.literal('function'),
-  function: z.strictObject({ name: Name, arguments: z.string() }),
+  function: z.strictObject({
+    ...{ name: Name, arguments: z.string() },
+    parsed_arguments: z.unknown().optional(),
+  }),
 });
 const named = { name: z.string().min(1).optional() };
 
@@ -32,11 +35,15 @@ const Message = z.discriminatedUnion('role', [
     refusal: z.string().nullish(),
     tool_calls: z.array(ToolCall).min(1).optional(),
     annotations: z.array(z.unknown()).optional(),
+    parsed: z.unknown().optional(), // OpenAI's own client adds it, and `parsed_arguments`
     audio: z.null().optional(),
     function_call: z.null().optional(),
     ...named,
   }),
-  z.strictObject({ role: z.literal('tool'), content: Text, tool_call_id: z.string().min(1) }),
+  z.strictObject({
+    ...{ role: z.literal('tool'), content: Text, tool_call_id: z.string().min(1) },
+    ...named, // as LangGraph sends it
+  }),
 ]);
 
 const Tool = z.strictObject({

@@ -46,6 +46,7 @@ const Item = z.union([
     call_id: z.string().min(1),
     name: Name,
     arguments: z.string(),
+    parsed_arguments: z.unknown().optional(), // OpenAI's own client adds it
     id: z.string().startsWith('fc_').optional(),
     status,
   }),

@@ -95,7 +95,8 @@ export async function startUpstreamDouble({
     const { headers } = request;
     const entry = { method: 'POST', path: request.url ?? '', headers, body: text, status: 0 };
     if (seen.push(entry) > MAX_SEEN) seen.shift();
-    response.once('finish', () => (entry.status = response.statusCode));
+    // Not `finish`: the client may have read the answer, and asked for this, before that.
+    response.once('prefinish', () => (entry.status = response.statusCode));
     const asked = (body as { model?: unknown } | null)?.model;
     const trouble = ordered.shift() ?? troubleOf(typeof asked === 'string' ? asked : '');
     refuseIfTold(trouble, retryAfterSeconds);
