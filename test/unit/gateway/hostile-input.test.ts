@@ -169,11 +169,23 @@ const allPaths = (): string[] => {
 
 const TEXT = expect.any(String) as unknown;
 
-function assertAnswer(status: number, text: string, path: string): void {
+/** Whether the request is of Anthropic's API: of no other, or of a client that says so. What is no route belongs to no protocol. */
+function isAnthropic(
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+): boolean {
+  const route = new URL(`http://x${path}`).pathname.replace(/^\/s\/[^/]+/, '');
+  if (method === 'POST') return route === '/v1/messages';
+  const said = Object.keys(headers).some((name) => name.toLowerCase() === 'anthropic-version');
+  return said && method === 'GET' && /^\/v1\/models(?:\/.*)?$/.test(route);
+}
+
+function assertAnswer(status: number, text: string, inAnthropicShape: boolean): void {
   if (status < 200 || status >= 500) throw new Error(`status ${status}: ${text.slice(0, 500)}`);
   if (status < 400 || text === '') return;
   const body = JSON.parse(text) as { readonly type?: string; readonly error?: object };
-  if (path.replace(/^\/s\/[^/]+/, '') === '/v1/messages') {
+  if (inAnthropicShape) {
     expect(body).toMatchObject({
       type: 'error',
       error: { type: TEXT, message: TEXT },
@@ -236,7 +248,7 @@ test(`${BODIES} bodies, mutated and broken`, async () => {
         },
       });
       statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
-      assertAnswer(response.status, text, path);
+      assertAnswer(response.status, text, isAnthropic('POST', path, {}));
       assertNoLeak(`${JSON.stringify([...response.headers])}${text}`, Buffer.from(body).toString());
       assertNothingStrange();
     }),
@@ -297,9 +309,7 @@ test(`${HEADERS} headers, methods, paths and names of models`, async () => {
         ...{ method, headers: { authorization: `Bearer ${who}`, ...headers } },
         ...(method === 'GET' || method === 'HEAD' ? {} : { body }),
       });
-      // What is no route belongs to no protocol.
-      const pathname = method === 'POST' ? new URL(`http://x${path}`).pathname : '';
-      assertAnswer(response.status, text, pathname);
+      assertAnswer(response.status, text, isAnthropic(method, path, headers));
       assertNoLeak(
         `${JSON.stringify([...response.headers])}${text}`,
         body + JSON.stringify(headers),
