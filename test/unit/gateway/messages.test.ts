@@ -345,6 +345,15 @@ describe('a stream of Messages', () => {
     expect([decisions, failures]).toMatchObject([[], [{ status: 502 }]]);
   });
 
+  test('of blocks that are none ends with an error event, and is over', async () => {
+    const gateway = await openRelay();
+    gateway.upstreams.answerEvents([start(0, {}), ...end]);
+    const text = await gateway.text(ask({ stream: true }));
+    expect(text).toMatch(/event: error\n.*"error_code":"upstream_garbage".*\n\n$/);
+    expect(text).not.toContain('message_stop');
+    expect(gateway.upstreams.health.status('main').running).toBe(0);
+  });
+
   test('that breaks off ends with an error event in Anthropic’s shape', async () => {
     const gateway = await openRelay();
     gateway.upstreams.answerEvents(begin);
