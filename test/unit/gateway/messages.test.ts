@@ -197,6 +197,8 @@ describe('a call of Messages that an upstream answers', () => {
     ],
     ['messages', { messages: [] }],
     ['tools[0].name', { tools: [{ input_schema: {} }] }],
+    ['tools[0].function', { tools: [{ type: 'function', name: 'x' }] }],
+    ['tools[0].function', { tools: [{ type: 'web_search', name: 'x', function: 'x' }] }],
   ])('is refused in Anthropic’s shape where %s is wrong', async (param, overrides) => {
     const gateway = await openRelay();
     const reply = await gateway.post(MESSAGES, gateway.session(), ask(overrides));
