@@ -49,6 +49,17 @@ function pathText(path: readonly PropertyKey[]): string {
   }, '');
 }
 
+/**
+ * What somebody else wrote as JSON, as it can be recorded: see parseJson, which does the same with a body.
+ *
+ * @throws {RequestError} 400 for what canonical JSON cannot hold, or that is nested too deeply.
+ */
+export function toOrdinary(value: unknown): unknown {
+  const wellFormed = toWellFormed(value);
+  assertOrdinary(wellFormed, MAX_DEPTH);
+  return wellFormed;
+}
+
 function assertOrdinary(value: unknown, levels: number): void {
   if (typeof value === 'number' && !Number.isFinite(value)) {
     // JSON.parse makes infinity of 1e999, which could be neither recorded nor written as JSON again: said before anybody is asked.

@@ -79,7 +79,10 @@ export interface AnswerReader {
   whole(text: string): string;
   /** @throws {UpstreamError} */
   event(event: SseEvent): RelayedEvent;
-  /** What was answered; null unless all of it has come: a part of an answer is never taken for one. */
+  /**
+   * What was answered; null unless all of it has come: a part of an answer is never taken for one. Does not throw, since it is also asked
+   * where an answer is cleaned up after: what is not of the protocol is found by `whole` and `event`.
+   */
   answer(): UpstreamAnswer | null;
   /** Whether the upstream has said, under a status of success, that it failed: the client was told in its words, and there is no answer. */
   hasFailed(): boolean;

@@ -341,6 +341,36 @@ describe('a stream', () => {
     expect(failures).toMatchObject([{ status: 502 }]);
   });
 
+  test('whose answer is not of the protocol when it is whole is an error to the agent, and over', async () => {
+    const gateway = await openRelay();
+    const call = { index: 0, function: { name: 'a', arguments: '{}' } }; // without an id
+    gateway.upstreams.answerEvents([
+      ...[chunk({ tool_calls: [call] }), chunk({}, 'tool_calls'), DONE],
+    ]);
+    const text = await gateway.text(ask({ stream: true }));
+    expect(text).toContain('"code":"upstream_garbage"');
+    expect(text).not.toContain('[DONE]');
+    expect(gateway.recorder.take(SESSION).failures).toMatchObject([{ status: 502 }]);
+    expect(gateway.upstreams.health.status('main')).toMatchObject({
+      ...{ running: 0, errors: { garbage: 1 } },
+    });
+  });
+
+  test('that ends with half of an emoji is handed on as it is, and recorded with U+FFFD', async () => {
+    const gateway = await openRelay();
+    const events = [chunk({ content: 'a\ud83d' }), chunk({ content: '\ude00b\ud83d' }, 'length')];
+    gateway.upstreams.answerEvents([...events, DONE]);
+    expect(await gateway.text(ask({ stream: true }))).toBe([...events, DONE].join(''));
+    expect(gateway.recorded().output?.content).toBe('a\u{1f600}b\ufffd');
+  });
+
+  test('of no choice (n = 0) that breaks off before the first one is an error', async () => {
+    const gateway = await openRelay();
+    gateway.upstreams.answerEvents([': wait\n\n']);
+    const text = await gateway.text(ask({ n: 0, stream: true }));
+    expect(text).toContain('"code":"upstream_broke_off"');
+  });
+
   test('that breaks off after its last word is whole', async () => {
     const gateway = await openRelay();
     async function* chunks(): AsyncGenerator<string> {

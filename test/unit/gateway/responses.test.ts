@@ -202,6 +202,7 @@ describe('a call of Responses that an upstream answers', () => {
     ['input[0]', { input: ['x'] }],
     ['input', { input: 7 }],
     ['tools[0].name', { tools: [{ type: 'function' }] }],
+    ['tools[0].function', { tools: [{ type: 'web_search', function: 'x' }] }],
     ['background', { background: true }],
     ['model', { model: '' }],
   ])('is refused where %s is wrong', async (param, overrides) => {

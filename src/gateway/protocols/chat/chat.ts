@@ -43,7 +43,7 @@ export const chat: Protocol = {
     return {
       body: editJson(text, edits),
       reader: createChatReader({
-        choices: request.n ?? 1,
+        choices: Math.max(1, request.n ?? 1), // whoever takes less does not answer nothing
         hidesUsage: isStream && !asksUsage,
         hidesTokenIds: tokenIds && !asksTokenIds,
         hidesLogprobs: tokenIds && !asksLogprobs,
