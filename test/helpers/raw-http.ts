@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { isWholeAnswer } from '../../bench/support/raw-http';
 
 export interface RawAnswer {
   /** 0 where the connection was closed without an answer. */
@@ -19,23 +20,23 @@ export interface RawAnswer {
 export async function sendRaw(
   url: string,
   pieces: readonly (string | Uint8Array)[],
-  isEnough: (text: string) => boolean = isWhole,
+  isEnough: (text: string) => boolean = isWholeAnswer,
   isEnded = false,
 ): Promise<RawAnswer> {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), noDelay: true });
   try {
-    const all = await new Promise<string>((resolve) => {
+    const text = await new Promise<string>((resolve) => {
       let got = '';
       socket.on('data', (chunk: Buffer) => {
-        got += chunk.toString('latin1');
+        // What comes before an answer, and has no content.
+        got = (got + chunk.toString('latin1')).replace(/^(?:HTTP\/1\.1 100 Continue\r\n\r\n)+/, '');
         if (isEnough(got)) resolve(got);
       });
       // A reset after an answer that was sent is no other answer.
       socket.on('close', () => resolve(got)).on('error', () => undefined);
       void writeAll(socket, pieces).then(() => isEnded && socket.end());
     });
-    const text = all.replace(/^(?:HTTP\/1\.1 100 Continue\r\n\r\n)+/, ''); // what comes before an answer
     const end = text.indexOf('\r\n\r\n');
     const length = Number(/\r\ncontent-length: (\d+)/i.exec(text.slice(0, end))?.[1] ?? Infinity);
     return {
@@ -55,10 +56,4 @@ async function writeAll(socket: Socket, pieces: readonly (string | Uint8Array)[]
     socket.write(piece);
     if (pieces.length > 1) await new Promise((resolve) => setImmediate(resolve));
   }
-}
-
-function isWhole(text: string): boolean {
-  const end = text.indexOf('\r\n\r\n');
-  const length = /\r\ncontent-length: (\d+)/i.exec(text)?.[1];
-  return end !== -1 && length !== undefined && text.length >= end + 4 + Number(length);
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { check, invalid, isGiven } from './refusal';
-import type { Asked, Turn } from './think';
+import { contentText, type Asked, type Turn } from './think';
 
 const Name = z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/);
 const TextPart = z.strictObject({ type: z.literal('text'), text: z.string() });
@@ -184,7 +184,7 @@ export function askedOfChat(request: ChatRequest): Asked {
   return {
     turns: messages.map(({ role, content }): Turn => ({
       by: role === 'developer' ? 'system' : role,
-      text: textOf(content),
+      text: contentText(content),
     })),
     tools: tools.map(({ function: { name, parameters } }) => ({ name, parameters })),
     toolChoice: typeof choice === 'string' ? choice : { name: choice.function.name },
@@ -193,9 +193,4 @@ export function askedOfChat(request: ChatRequest): Asked {
       format?.type === 'json_schema' ? format.json_schema.schema : format?.type === 'json_object',
     maxTokens: request.max_completion_tokens ?? request.max_tokens ?? null,
   };
-}
-
-function textOf(content: string | readonly object[] | null | undefined): string {
-  if (typeof content === 'string') return content;
-  return (content ?? []).map((part) => ('text' in part ? String(part.text) : '')).join(' ');
 }

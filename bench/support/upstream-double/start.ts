@@ -9,7 +9,7 @@ import { createMessages } from './messages';
 import { modelList, modelOf } from './models';
 import type { DoubleProtocol } from './protocol';
 import { readJson } from './read-json';
-import { Refusal, refusalBody, type Provider } from './refusal';
+import { check, Refusal, refusalBody, type Provider } from './refusal';
 import { createResponses } from './responses';
 import { refuseIfTold, Trouble, troubleOf } from './trouble';
 
@@ -72,7 +72,7 @@ export async function startUpstreamDouble({
       return json(response, seen);
     if (request.url === '/control/requests' && request.method === 'DELETE') seen.length = 0;
     else if (request.url === '/control/trouble' && request.method === 'POST') {
-      const { trouble, times } = Control.parse((await readJson(request)).json);
+      const { trouble, times } = check(Control, (await readJson(request)).json);
       for (let i = 0; i < times; i++) ordered.push(trouble);
     } else throw new Refusal(404, 'unknown control route');
     json(response, {});

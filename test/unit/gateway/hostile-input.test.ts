@@ -9,7 +9,7 @@ import { hostileTarget, rawRequest } from '../../helpers/hostile/hostile-http';
 import { sendRaw } from '../../helpers/raw-http';
 import type { Fixture } from './gateway-fixture';
 import { createFixture, tools } from './gateway-fixture';
-import { modelRequests } from './model-requests';
+import { MODEL_REQUESTS } from './model-requests';
 
 // 10,000 generated requests: none crashes the gateway, fails on our side, or learns anything.
 
@@ -84,7 +84,7 @@ beforeAll(async () => {
     admin: await gateway.key({ role: 'admin' }),
   };
   const other = gateway.session({ session: 'run-1/0/task-2/0' });
-  for (const { path, body } of modelRequests(gateway.app)) {
+  for (const { path, body } of Object.values(MODEL_REQUESTS)) {
     for (const model of ['gpt-x', 'ratchet/support']) {
       await gateway.post(path, other, body(model, OTHERS_WORDS));
     }
@@ -100,9 +100,9 @@ beforeEach(() => {
 });
 afterEach(async () => {
   // It still does what it is there for, and nothing was said past its log.
-  const [first] = modelRequests(gateway.app);
-  const body = { ...first.body('ratchet/support', 'hello'), tools };
-  expect((await gateway.post(first.path, keys.session, body)).status).toBe(200);
+  const { path, body: bodyOf } = MODEL_REQUESTS.chat;
+  const body = { ...bodyOf('ratchet/support', 'hello'), tools };
+  expect((await gateway.post(path, keys.session, body)).status).toBe(200);
   for (const spy of printed) expect(spy).not.toHaveBeenCalled();
 });
 
@@ -138,7 +138,7 @@ function choicesOf(body: string): number {
 
 /** A right body for a path, of a model of ours or of an upstream's. */
 function bodyFor(path: string): fc.Arbitrary<object> {
-  const call = modelRequests(gateway.app).find((request) => request.path === path);
+  const call = Object.values(MODEL_REQUESTS).find((request) => request.path === path);
   if (call !== undefined) {
     return fc
       .tuple(fc.constantFrom('ratchet/support', 'gpt-x'), fc.boolean(), fc.boolean())
@@ -303,8 +303,7 @@ test(`${HEADERS} headers, methods, paths and names of models`, async () => {
   });
   await fc.assert(
     fc.asyncProperty(arbitrary, async ({ method, path, who, headers, model }) => {
-      const [first] = modelRequests(gateway.app);
-      const body = JSON.stringify({ ...first.body(model, 'hello'), tools });
+      const body = JSON.stringify({ ...MODEL_REQUESTS.chat.body(model, 'hello'), tools });
       const [response, text] = await request(path, {
         ...{ method, headers: { authorization: `Bearer ${who}`, ...headers } },
         ...(method === 'GET' || method === 'HEAD' ? {} : { body }),

@@ -1,13 +1,12 @@
-import type { Gateway } from '../../../src/gateway/app';
 import type { ProtocolName } from '../../../src/schemas/gateway-config';
 
+export interface ModelRequest {
+  readonly path: string;
+  readonly body: (model: string, text: string) => object;
+}
+
 /** The smallest request of each protocol; `text` goes where people's words go. */
-const REQUESTS: Readonly<
-  Record<
-    ProtocolName,
-    { readonly path: string; readonly body: (model: string, text: string) => object }
-  >
-> = {
+export const MODEL_REQUESTS: Readonly<Record<ProtocolName, ModelRequest>> = {
   chat: {
     path: '/v1/chat/completions',
     body: (model, text) => ({ model, messages: [{ role: 'user', content: text }] }),
@@ -24,17 +23,3 @@ const REQUESTS: Readonly<
   },
   embeddings: { path: '/v1/embeddings', body: (model, text) => ({ model, input: text }) },
 };
-
-export interface ModelRequest {
-  readonly protocol: ProtocolName;
-  readonly path: string;
-  readonly body: (model: string, text: string) => object;
-}
-
-/** Those of the protocols that the gateway speaks. */
-export function modelRequests(app: Gateway): readonly [ModelRequest, ...ModelRequest[]] {
-  const paths = new Set(app.routes.map(({ path }) => path));
-  return Object.entries(REQUESTS)
-    .map(([protocol, request]) => ({ protocol: protocol as ProtocolName, ...request }))
-    .filter(({ path }) => paths.has(path)) as unknown as [ModelRequest, ...ModelRequest[]];
-}

@@ -17,6 +17,7 @@ const pause = (store: ObjectStore, kind: PausedKind, name: string): Promise<void
 async function open() {
   const store = createMemoryObjectStore();
   let nowMs = NOW;
+  let questions = 0;
   const errors: string[] = [];
   const onError = (error: string): void => void errors.push(error);
   const pauses: Pauses = await openPauses(store, { now: () => nowMs, onError });
@@ -43,11 +44,11 @@ async function open() {
     look: async () => {
       nowMs += 2_000;
       pauses.find('agent', 'x');
-      await new Promise((wake) => setTimeout(wake, 5));
+      await new Promise(setImmediate); // the store is in memory: what it answers waits for nothing else
     },
     ask: (model: string, agent: keyof typeof keys = 'desk') =>
       gateway.post('/v1/chat/completions', keys[agent], {
-        ...{ model, messages: [{ role: 'user', content: `${Math.random()}` }] },
+        ...{ model, messages: [{ role: 'user', content: `question ${++questions}` }] },
       }),
   };
 }

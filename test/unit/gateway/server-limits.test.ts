@@ -92,13 +92,9 @@ describe('what is no HTTP is answered in the shape of every other error', () => 
     const body = JSON.stringify(chat());
     const inner = `${post(`content-length: ${body.length}`)}${body}`;
     const outer = post(`content-length: ${inner.length + 5}`, 'transfer-encoding: chunked');
-    const { status, body: rest } = await sendRaw(
-      server.url,
-      [`${outer}0\r\n\r\n${inner}`],
-      () => false,
-    );
+    const { status, text } = await sendRaw(server.url, [`${outer}0\r\n\r\n${inner}`], () => false);
     expect(status).toBe(400);
-    expect(rest).not.toContain('\nHTTP/1.1 ');
+    expect(text.match(/HTTP\/1\.1 /g)).toHaveLength(1);
     expect(gateway.policies.calls).toHaveLength(before);
   });
 });
@@ -113,5 +109,11 @@ test('chunks may end anywhere', async () => {
     ),
     '0\r\n\r\n',
   ];
-  expect((await sendRaw(server.url, pieces)).status).toBe(200);
+  // With the time-outs that users have: how long so many pieces take is the machine's business.
+  const patient = await serveGateway(gateway.app);
+  try {
+    expect((await sendRaw(patient.url, pieces)).status).toBe(200);
+  } finally {
+    await patient.close(0);
+  }
 });
