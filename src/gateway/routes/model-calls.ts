@@ -89,7 +89,11 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
       );
     }
     const { id, answer, recorded, atMs } = await callModel(
-      ...([deps, caller, call, model, protocol.idPrefix] as const),
+      deps,
+      caller,
+      call,
+      model,
+      protocol.idPrefix,
     );
     if (recorded !== null) await record.decide(recorded);
     record.answered();

@@ -43,7 +43,8 @@ export function parseResponsesBody(text: string, interner: ToolsetInterner): Res
   if (read.background === true) {
     throw badRequest(
       'the gateway answers calls, and does not follow work in the background: leave it out',
-      ...(['unsupported_value', 'background'] as const),
+      'unsupported_value',
+      'background',
     );
   }
   const messages = [
