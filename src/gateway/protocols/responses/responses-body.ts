@@ -77,7 +77,12 @@ function toRequest(read: ResponsesRequest, messages: Message[]): ChatRequest {
   const { model, stream, temperature, user, metadata } = read;
   const { tool_choice: choice, safety_identifier: safetyIdentifier } = read;
   return {
-    ...{ model, messages, stream, temperature, user, metadata },
+    model,
+    messages,
+    stream,
+    temperature,
+    user,
+    metadata,
     safety_identifier: safetyIdentifier,
     tool_choice:
       typeof choice === 'object' && choice?.type === 'function'
