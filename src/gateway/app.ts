@@ -35,6 +35,8 @@ import {
   openAiModels,
 } from './routes/models';
 import { listUpstreams } from './routes/upstreams';
+import { postTraces } from './routes/traces';
+import { otlpError } from './traces/otlp-answer';
 import { openSession } from './routes/sessions';
 import { storedResponses } from './routes/stored-responses';
 import type { RoutingReader } from './routing-reader';
@@ -140,6 +142,14 @@ export function createGateway({
       ),
     );
   }
+  app.post(
+    '/v1/traces',
+    routes.admit(
+      ['agent'],
+      postTraces({ recorder, redaction, counters, signingKey, bodyLimitBytes, now, log }),
+      { errorBody: ({ body }) => body, errorAnswer: otlpError },
+    ),
+  );
   app.get('/healthz', routes.open(health()));
   app.get('/readyz', routes.open(readiness({ routing, spoolStatus })));
   app.get('/metrics', metrics({ counters, spoolStatus, upstreams, redaction, now }));
