@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { describeError, InvalidInputError } from '../src/errors';
 import { endWithStdin, READY } from './demo/child-process';
 import { environmentTable, readEnvironment, Role } from './env';
+import { eraseCommand } from './erase-command';
 import { keysCommands } from './keys-commands';
 import { gatewayCommands } from './gateway-commands';
 import { runsCommands } from './runs-commands';
@@ -178,6 +179,7 @@ program.addCommand(keysCommands(env));
 program.addCommand(storeCommands(env));
 program.addCommand(runsCommands(env));
 program.addCommand(sessionsCommands(env));
+program.addCommand(eraseCommand(env));
 
 /** What a shell answers for a process whose reader is gone. */
 const READER_GONE = 141;
