@@ -6,6 +6,7 @@ import { environmentTable, readEnvironment, Role } from './env';
 import { eraseCommand } from './erase-command';
 import { keysCommands } from './keys-commands';
 import { gatewayCommands } from './gateway-commands';
+import { privacyCommands } from './privacy-commands';
 import { runsCommands } from './runs-commands';
 import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
 import { sessionsCommands } from './sessions-commands';
@@ -180,6 +181,7 @@ program.addCommand(storeCommands(env));
 program.addCommand(runsCommands(env));
 program.addCommand(sessionsCommands(env));
 program.addCommand(eraseCommand(env));
+program.addCommand(privacyCommands(env));
 
 /** What a shell answers for a process whose reader is gone. */
 const READER_GONE = 141;
