@@ -96,6 +96,9 @@ export function renderErased(
   const unknown = unattributed + (spool?.unattributed ?? 0);
   return [
     `Erased: ${calls} live calls, ${feedback} records of feedback, ${pieces} damaged pieces in quarantine.`,
+    ...(calls + feedback === 0
+      ? ['Nothing more was found under this name; `ratchet sessions list` shows the names.']
+      : []),
     'What comes late, from the spool of a gateway or as feedback, is not kept.',
     ...(spool === undefined || spool.waiting === 0
       ? []
