@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Readable } from 'node:stream';
 import { distPath } from '../../src/adapters/dist-path';
 
@@ -39,7 +40,7 @@ beforeEach(async () => {
   await writeFile(join(home, 'gateway.json'), JSON.stringify(config));
   env = {
     ...process.env,
-    ...{ RATCHET_HOME: home, RATCHET_GATEWAY_PORT: '0', RATCHET_SPOOL_SECONDS: '2' },
+    ...{ RATCHET_HOME: home, RATCHET_GATEWAY_PORT: '0', RATCHET_SPOOL_SECONDS: '3' },
     RATCHET_GATEWAY_CONFIG: join(home, 'gateway.json'),
   };
   key = (await ratchet('keys', 'create', '--role', 'agent', '--agent', 'desk')).trim();
@@ -50,12 +51,9 @@ afterEach(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-function ratchet(...args: string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile(process.execPath, [distPath('workers/cli.js'), ...args], { env }, (error, out) =>
-      error === null ? resolve(out) : reject(error),
-    );
-  });
+async function ratchet(...args: string[]): Promise<string> {
+  const command = [distPath('workers/cli.js'), ...args];
+  return (await promisify(execFile)(process.execPath, command, { env })).stdout;
 }
 
 async function startGateway(): Promise<string> {
@@ -78,7 +76,9 @@ const ask = (url: string, user: string, content: string): Promise<number> =>
 async function allBytes(): Promise<string> {
   const entries = await readdir(home, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile());
-  const read = files.map(({ parentPath, name }) => readFile(join(parentPath, name), 'latin1'));
+  const read = files.map(
+    ({ parentPath, name }) => readFile(join(parentPath, name), 'latin1').catch(() => ''), // drained or replaced meanwhile
+  );
   return (await Promise.all(read)).join('\n');
 }
 
