@@ -3,8 +3,10 @@ import { Command, InvalidArgumentError } from 'commander';
 import { describeError, InvalidInputError } from '../src/errors';
 import { endWithStdin, READY } from './demo/child-process';
 import { environmentTable, readEnvironment, Role } from './env';
+import { eraseCommand } from './erase-command';
 import { keysCommands } from './keys-commands';
 import { gatewayCommands } from './gateway-commands';
+import { privacyCommands } from './privacy-commands';
 import { runsCommands } from './runs-commands';
 import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
 import { sessionsCommands } from './sessions-commands';
@@ -178,6 +180,8 @@ program.addCommand(keysCommands(env));
 program.addCommand(storeCommands(env));
 program.addCommand(runsCommands(env));
 program.addCommand(sessionsCommands(env));
+program.addCommand(eraseCommand(env));
+program.addCommand(privacyCommands(env));
 
 /** What a shell answers for a process whose reader is gone. */
 const READER_GONE = 141;

@@ -1,12 +1,8 @@
-import { constants } from 'node:fs';
-import { access, mkdir, readFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLocalKeyFile } from '../src/adapters/local-key-file/local-key-file';
 import { createLocalKeyUse } from '../src/adapters/local-key-use/local-key-use';
-import { hasCode } from '../src/adapters/local-store/fs-errors';
 import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
-import { createLocalSpool } from '../src/adapters/spool/local-spool';
 import { InvalidInputError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/keys/api-keys';
 import type { KeyUseStore } from '../src/gateway/keys/key-use';
@@ -17,12 +13,12 @@ import { createRewardWriter } from '../src/gateway/recording/reward-writer';
 import type { LogEntry } from '../src/gateway/http/route';
 import { createRoutingReader } from '../src/gateway/routing-reader';
 import { serveGateway } from '../src/gateway/http/serve';
-import type { Spool } from '../src/gateway/recording/spool';
 import { createSpoolRecorder } from '../src/gateway/recording/spool-recorder';
 import { createPolicyServer } from '../src/policies/choice/policy-server';
 import type { Environment, GatewayExposure } from './env';
 import { createLog } from './log';
 import { openRedaction } from './open-redaction';
+import { openSpool } from './open-spool';
 import { openStore } from './open-store';
 import { keyFolder, signingKey } from './secret-keys';
 import { openUpstreams } from './upstreams';
@@ -31,7 +27,6 @@ import { openPauses } from '../src/gateway/pauses';
 import { createAgentLimiter } from '../src/gateway/limits/agent-limiter';
 import { NO_LEDGER, type SpendingLedger } from '../src/gateway/limits/ledger';
 import type { Upstreams } from '../src/gateway/upstreams/upstreams';
-import { processIdentity } from './servers/process-table';
 
 /** For draining the spool after the last call; what is left is drained by the next start. */
 const DRAIN_GRACE_MS = 4_000;
@@ -42,40 +37,6 @@ export function openKeyFile(env: Environment): ApiKeyStore {
 
 export function openKeyUse(env: Environment): KeyUseStore {
   return createLocalKeyUse(join(keyFolder(env), 'used'));
-}
-
-/**
- * What is set up wrongly. A full disk is not, nor one that was made read-only because it fails: calls are answered without being recorded
- * until somebody has mended it.
- */
-const UNUSABLE = ['EEXIST', 'ENOTDIR', 'EACCES', 'EPERM'];
-
-/** @throws {InvalidInputError} if no live call could ever be recorded there: said at the start, and not by the calls that are lost. */
-async function assertSpoolFolder(root: string): Promise<void> {
-  try {
-    await mkdir(root, { recursive: true, mode: 0o700 });
-    await access(root, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (cause) {
-    if (!hasCode(cause, ...UNUSABLE)) return; // may pass; the drain says it until it does
-    throw new InvalidInputError(
-      'the spool cannot be used: expected a folder that this user may write to; name one in RATCHET_SPOOL',
-      { context: { root }, cause },
-    );
-  }
-}
-
-async function openSpool({ spool }: Environment): Promise<Spool> {
-  await assertSpoolFolder(spool.root);
-  const identity = (await processIdentity(process.pid)) ?? '';
-  return createLocalSpool({
-    root: spool.root,
-    maxBytes: spool.maxBytes,
-    maxFileAgeMs: spool.maxAgeMs,
-    processes: {
-      self: { pid: process.pid, identity, host: hostname() },
-      identityOf: processIdentity,
-    },
-  });
 }
 
 /** @throws {InvalidInputError} naming the file. */
