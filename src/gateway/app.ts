@@ -7,6 +7,7 @@ import type { KeyUseStore } from './keys/key-use';
 import { createKeyUse } from './keys/key-use';
 import type { GatewayCounters } from './metrics/counters';
 import { createCounters } from './metrics/counters';
+import { createCallMetrics } from './metrics/call-metrics';
 import type { SpoolStatus } from './metrics/gateway-metrics';
 import type { Recorder } from './recording/recorder';
 import type { Redaction } from './recording/redaction';
@@ -94,6 +95,7 @@ export function createGateway({
   const rewards = deps.rewards === null ? null : redactRewards(deps.rewards, redaction);
   const models: Models = { routing, upstreams: upstreams.models };
   const authenticate = createAuthenticate(signingKey, deps.apiKeys, now, keyUse(deps.keyUse, log));
+  const calls = createCallMetrics({ isModel: (name) => upstreams.models.targets(name) !== null });
   const routes = createRoutes({ authenticate, counters, log });
 
   const app = new Hono<GatewayEnv>({ getPath: routedPath });
@@ -104,7 +106,7 @@ export function createGateway({
         ['session', 'agent'],
         modelCalls(protocol, {
           ...{ ...deps, recorder, redaction, models, bodyLimitBytes, now, counters, log },
-          ...{ upstreams, limiter, pauses },
+          ...{ upstreams, limiter, pauses, observe: calls.begin },
         }),
         protocol,
       ),
@@ -135,7 +137,7 @@ export function createGateway({
   }
   app.get('/healthz', routes.open(health()));
   app.get('/readyz', routes.open(readiness({ routing, spoolStatus })));
-  app.get('/metrics', metrics({ counters, spoolStatus, upstreams, redaction, now }));
+  app.get('/metrics', metrics({ counters, calls, spoolStatus, upstreams, redaction, now }));
 
   app.notFound((c) => {
     const message = `unknown route: ${c.req.method} ${c.req.path.slice(0, 200)}`;

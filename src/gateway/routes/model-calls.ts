@@ -1,3 +1,4 @@
+import type { CallObserver } from '../call-observer';
 import type { Principal } from '../keys/auth';
 import type { CallRecord, CallRecordDeps } from '../recording/call-record';
 import { createCallRecord } from '../recording/call-record';
@@ -27,6 +28,8 @@ export interface ModelCallsDeps extends ModelCallDeps, CallRecordDeps {
   readonly pauses: Pauses;
   readonly bodyLimitBytes: number;
   readonly redaction: Redaction;
+  /** A call has come in. */
+  readonly observe: () => CallObserver;
 }
 
 /** The header that says that a live call was answered but not recorded. */
@@ -40,20 +43,31 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
   const interner = new ToolsetInterner(protocol.readTools);
 
   return async (c, { principal, requestId, gone }) => {
-    const record = createCallRecord(deps, requestId, rolloutOf(principal));
+    const observer = deps.observe();
+    const record = createCallRecord(deps, requestId, rolloutOf(principal), observer);
     try {
       const call = protocol.parse(await readBody(c, deps.bodyLimitBytes), interner);
       const { caller, headers } = callerOf(c, principal, call, deps.redaction);
+      observer.called(caller.agent, call.request.model);
       assertNotPaused(deps.pauses, 'agent', caller.agent);
       assertNotPaused(deps.pauses, 'model', call.request.model);
       await record.open(caller, call.request.model);
       const { claims, session } = caller;
       const model = await resolveModel(deps.models, call.request.model, session, claims);
+      if (model.kind === 'policy') observer.byPolicy(model.policy);
       const answer =
         model.kind === 'policy'
           ? await answerByPolicy(caller, call, model, record)
           : await relayAnswer(deps, protocol, {
-              ...{ caller, call, record, requestId, signal: gone(), targets: model.targets },
+              ...{
+                caller,
+                call,
+                record,
+                observer,
+                requestId,
+                signal: gone(),
+                targets: model.targets,
+              },
               header: (name) => headerOf(c, name),
             });
       const recorded = record.isRecorded() ? {} : { [RECORDED_HEADER]: 'false' };
