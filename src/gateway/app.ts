@@ -26,7 +26,7 @@ import { routedPath } from './http/session-path';
 import { postFeedback } from './routes/feedback';
 import { health, readiness } from './routes/health';
 import { metrics } from './routes/metrics';
-import { modelCalls } from './routes/model-calls';
+import { modelCalls, type ModelCallsDeps } from './routes/model-calls';
 import {
   anthropicModels,
   getModel,
@@ -41,6 +41,8 @@ import type { AgentLimiter } from './limits/agent-limiter';
 import { NO_LIMITS } from './limits/agent-limiter';
 import type { Pauses } from './pauses';
 import { NO_PAUSES } from './pauses';
+import type { Tracer } from '../ports/tracer';
+import { observeBoth, traceCall } from './trace-call';
 import type { Upstreams } from './upstreams/upstreams';
 import { NO_UPSTREAMS } from './upstreams/upstreams';
 
@@ -71,6 +73,8 @@ export interface GatewayDeps {
   readonly counters?: GatewayCounters;
   /** How the spool is that live calls are recorded in; left out where there is none. */
   readonly spoolStatus?: () => SpoolStatus;
+  /** Where a span of each model call goes. @default nowhere, at no cost */
+  readonly tracer?: Tracer | null;
   /** Told of what failed on our side. Entries hold no keys and no bodies. */
   readonly log?: (entry: LogEntry) => void;
 }
@@ -87,6 +91,7 @@ export function createGateway({
   limiter = NO_LIMITS,
   pauses = NO_PAUSES,
   redaction = NO_REDACTION,
+  tracer = null,
   ...deps
 }: GatewayDeps): Gateway {
   const { signingKey, routing, spoolStatus } = deps;
@@ -95,7 +100,11 @@ export function createGateway({
   const rewards = deps.rewards === null ? null : redactRewards(deps.rewards, redaction);
   const models: Models = { routing, upstreams: upstreams.models };
   const authenticate = createAuthenticate(signingKey, deps.apiKeys, now, keyUse(deps.keyUse, log));
-  const calls = createCallMetrics({ isModel: (name) => upstreams.models.targets(name) !== null });
+  const calls = createCallMetrics();
+  const observe: ModelCallsDeps['observe'] =
+    tracer === null
+      ? calls.begin
+      : (request) => observeBoth(calls.begin(), traceCall(tracer, request));
   const routes = createRoutes({ authenticate, counters, log });
 
   const app = new Hono<GatewayEnv>({ getPath: routedPath });
@@ -106,7 +115,7 @@ export function createGateway({
         ['session', 'agent'],
         modelCalls(protocol, {
           ...{ ...deps, recorder, redaction, models, bodyLimitBytes, now, counters, log },
-          ...{ upstreams, limiter, pauses, observe: calls.begin },
+          ...{ upstreams, limiter, pauses, observe },
         }),
         protocol,
       ),

@@ -9,8 +9,14 @@ export type Answered = Decision | LiveUse;
  * take the call with it.
  */
 export interface CallObserver {
-  /** Whose call it is, and for which model it asks, in words of the request. */
-  called(agent: string, model: string): void;
+  /** What an upstream is to be told beside the call itself. */
+  readonly upstreamHeaders?: Readonly<Record<string, string>>;
+  /**
+   * Whose call it is, with the session as it is recorded.
+   *
+   * @param model that of upstreams; null for another name: what is none of ours is free text of the request's.
+   */
+  called(agent: string, model: string | null, session: string): void;
   /** A policy of ours answers. Not said where an upstream does. */
   byPolicy(policy: string): void;
   /** The first bytes of a streamed answer are here. */

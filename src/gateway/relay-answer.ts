@@ -67,7 +67,13 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
   const startedAt = performance.now();
   deps.limiter.admit(caller.agent);
   const asked = await askUpstream(deps.upstreams, protocol, call, relayed.targets, {
-    ...{ header: relayed.header, signal, stickyKey: stickyKey(caller, call), pauses: deps.pauses },
+    ...{
+      header: relayed.header,
+      more: observer.upstreamHeaders,
+      signal,
+      stickyKey: stickyKey(caller, call),
+      pauses: deps.pauses,
+    },
     onRetry(error) {
       const message = 'an upstream gave no answer, and is asked again or another one is';
       deps.log({ level: 'warn', message, requestId, error });

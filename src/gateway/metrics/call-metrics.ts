@@ -33,8 +33,6 @@ export interface CallMetrics {
 }
 
 export interface CallMetricsOptions {
-  /** Whether a name is one that the configuration knows: what else agents ask for is none of a label's values. */
-  readonly isModel: (model: string) => boolean;
   /** Milliseconds from any start, never backwards. @default performance.now */
   readonly clock?: () => number;
 }
@@ -50,9 +48,8 @@ const SECONDS = [
 ];
 
 export function createCallMetrics({
-  isModel,
   clock = () => performance.now(),
-}: CallMetricsOptions): CallMetrics {
+}: CallMetricsOptions = {}): CallMetrics {
   const byAgent = new Map<string, Map<string, Series>>();
   const times = new Map<string, Times>();
   let streamsOpen = 0;
@@ -86,7 +83,7 @@ export function createCallMetrics({
       return {
         called(by, asked) {
           agent = by;
-          if (isModel(asked)) model = asked;
+          if (asked !== null) model = asked;
         },
         byPolicy: (policy) => void (model = modelName(policy)),
         streams() {

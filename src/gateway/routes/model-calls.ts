@@ -1,4 +1,5 @@
 import type { CallObserver } from '../call-observer';
+import type { TracedRequest } from '../trace-call';
 import type { Principal } from '../keys/auth';
 import type { CallRecord, CallRecordDeps } from '../recording/call-record';
 import { createCallRecord } from '../recording/call-record';
@@ -29,7 +30,7 @@ export interface ModelCallsDeps extends ModelCallDeps, CallRecordDeps {
   readonly bodyLimitBytes: number;
   readonly redaction: Redaction;
   /** A call has come in. */
-  readonly observe: () => CallObserver;
+  readonly observe: (request: TracedRequest) => CallObserver;
 }
 
 /** The header that says that a live call was answered but not recorded. */
@@ -43,12 +44,16 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
   const interner = new ToolsetInterner(protocol.readTools);
 
   return async (c, { principal, requestId, gone }) => {
-    const observer = deps.observe();
+    const observer = deps.observe({
+      ...{ protocol, requestId },
+      header: (name) => headerOf(c, name),
+    });
     const record = createCallRecord(deps, requestId, rolloutOf(principal), observer);
     try {
       const call = protocol.parse(await readBody(c, deps.bodyLimitBytes), interner);
       const { caller, headers } = callerOf(c, principal, call, deps.redaction);
-      observer.called(caller.agent, call.request.model);
+      const isKnown = deps.models.upstreams.targets(call.request.model) !== null;
+      observer.called(caller.agent, isKnown ? call.request.model : null, caller.session);
       assertNotPaused(deps.pauses, 'agent', caller.agent);
       assertNotPaused(deps.pauses, 'model', call.request.model);
       await record.open(caller, call.request.model);

@@ -50,9 +50,9 @@ function ofGateway(): Metric[] {
   const status = { spool: empty, drain: empty } as unknown as SpoolStatus;
   const counters = createCounters();
   counters.byStatus[200] = 1;
-  const calls = createCallMetrics({ isModel: () => true });
+  const calls = createCallMetrics();
   const call = calls.begin();
-  call.called('desk', 'm');
+  call.called('desk', 'm', 's');
   call.streams();
   call.decided({ usage: null, costMicros: 1 } as Answered, true);
   call.ended(200);

@@ -136,9 +136,9 @@ test('an answer that could not be recorded is answered and not recorded, and its
 
 test('a stream is open from its first bytes to its end', async () => {
   let now = 0;
-  const { begin, metrics } = createCallMetrics({ isModel: () => true, clock: () => now });
+  const { begin, metrics } = createCallMetrics({ clock: () => now });
   const call = begin();
-  call.called('desk', 'm');
+  call.called('desk', 'm', 's');
   now = 700;
   call.streams();
   expect(toPrometheusText(metrics())).toMatch(/^ratchet_gateway_streams_open 1$/m);
@@ -159,10 +159,10 @@ test('a stream is open from its first bytes to its end', async () => {
 });
 
 test('agents beyond the first two hundred share a name', () => {
-  const { begin, metrics } = createCallMetrics({ isModel: () => true });
+  const { begin, metrics } = createCallMetrics();
   for (let i = 0; i < 1_000; i++) {
     const call = begin();
-    call.called(`agent-${i}`, 'm');
+    call.called(`agent-${i}`, 'm', 's');
     call.decided({ usage: null } as Answered, true);
     call.ended(200);
   }
