@@ -21,6 +21,7 @@ import { openRedaction } from './open-redaction';
 import { openSpool } from './open-spool';
 import { openStore } from './open-store';
 import { keyFolder, signingKey } from './secret-keys';
+import { openTracer } from './open-tracer';
 import { openUpstreams } from './upstreams';
 import { openLocalLedger } from '../src/adapters/spending-ledger/local-ledger';
 import { openPauses } from '../src/gateway/pauses';
@@ -88,6 +89,7 @@ export async function runGateway(
   const exposure = await readExposure(env.gateway.exposure);
   assertSafe(env.gateway.host, exposure); // before anything waits for a store
   const upstreams = await openUpstreams(env); // first: a mistake in its file is said at once
+  const tracer = await openTracer((line) => own.warn(line));
   const redaction = await openRedaction(env);
   const store = await openStore(env, { log: (line) => own.warn(line) });
   const runtime = await createThreadRuntime({ threads: 1 });
@@ -113,6 +115,7 @@ export async function runGateway(
       apiKeys: openKeyFile(env),
       keyUse: openKeyUse(env),
       rewards: createRewardWriter(store),
+      tracer,
       log,
     }),
     { ...env.gateway, exposure },
@@ -128,6 +131,7 @@ export async function runGateway(
     await server.close();
     await upstreams.transport.close();
     await ledger.close();
+    await tracer?.close();
     await drain.close(DRAIN_GRACE_MS);
     await policies.close();
     await runtime.close();

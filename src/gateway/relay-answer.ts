@@ -1,4 +1,5 @@
 import { describeError } from '../errors';
+import type { CallObserver } from './call-observer';
 import type { CallRecord, CallRecordDeps } from './recording/call-record';
 import { toErrorAnswer } from './http/error-response';
 import { CLIENT_GONE, clientGone } from './http/request-error';
@@ -29,6 +30,7 @@ export interface RelayedCall {
   readonly caller: Caller;
   readonly call: ProtocolCall;
   readonly record: CallRecord;
+  readonly observer: CallObserver;
   readonly requestId: string;
   readonly targets: readonly [ModelTarget, ...ModelTarget[]];
   /** A header of the agent's request. */
@@ -61,11 +63,17 @@ export async function relayAnswer(
 }
 
 async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall): Promise<Answer> {
-  const { caller, call, record, requestId, signal } = relayed;
+  const { caller, call, record, observer, requestId, signal } = relayed;
   const startedAt = performance.now();
   deps.limiter.admit(caller.agent);
   const asked = await askUpstream(deps.upstreams, protocol, call, relayed.targets, {
-    ...{ header: relayed.header, signal, stickyKey: stickyKey(caller, call), pauses: deps.pauses },
+    ...{
+      header: relayed.header,
+      more: observer.upstreamHeaders,
+      signal,
+      stickyKey: stickyKey(caller, call),
+      pauses: deps.pauses,
+    },
     onRetry(error) {
       const message = 'an upstream gave no answer, and is asked again or another one is';
       deps.log({ level: 'warn', message, requestId, error });
@@ -107,6 +115,7 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
 
   async function* relayEvents(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
     let held = '';
+    observer.streams();
     try {
       try {
         for await (const events of readSse(body)) {

@@ -1,3 +1,4 @@
+import type { CallMetrics } from '../metrics/call-metrics';
 import type { GatewayCounters } from '../metrics/counters';
 import type { Redaction } from '../recording/redaction';
 import type { SpoolStatus } from '../metrics/gateway-metrics';
@@ -9,6 +10,7 @@ import type { GatewayContext } from '../http/gateway-context';
 
 export interface MetricsDeps {
   readonly counters: GatewayCounters;
+  readonly calls: CallMetrics;
   readonly spoolStatus: (() => SpoolStatus) | undefined;
   readonly upstreams: Upstreams;
   readonly redaction: Redaction;
@@ -16,9 +18,10 @@ export interface MetricsDeps {
   readonly now: () => number;
 }
 
-/** `GET /metrics`, in Prometheus's text format. Names no sessions, users or keys; agents only. Scrapes do not count as requests. */
+/** `GET /metrics`, in Prometheus's text format. Names agents and models; no sessions, users or keys. Scrapes do not count as requests. */
 export function metrics({
   counters,
+  calls,
   spoolStatus,
   upstreams,
   redaction,
@@ -27,6 +30,7 @@ export function metrics({
   return (c) => {
     const all = [
       ...gatewayMetrics(counters, spoolStatus?.() ?? null, now(), redaction.counts()),
+      ...calls.metrics(),
       ...upstreamMetrics(upstreams),
     ];
     return c.body(toPrometheusText(all), 200, { 'content-type': PROMETHEUS_TYPE });

@@ -1,3 +1,5 @@
+import type { CallObserver } from '../call-observer';
+import type { TracedRequest } from '../trace-call';
 import type { Principal } from '../keys/auth';
 import type { CallRecord, CallRecordDeps } from '../recording/call-record';
 import { createCallRecord } from '../recording/call-record';
@@ -27,6 +29,8 @@ export interface ModelCallsDeps extends ModelCallDeps, CallRecordDeps {
   readonly pauses: Pauses;
   readonly bodyLimitBytes: number;
   readonly redaction: Redaction;
+  /** A call has come in. */
+  readonly observe: (request: TracedRequest) => CallObserver;
 }
 
 /** The header that says that a live call was answered but not recorded. */
@@ -40,20 +44,35 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
   const interner = new ToolsetInterner(protocol.readTools);
 
   return async (c, { principal, requestId, gone }) => {
-    const record = createCallRecord(deps, requestId, rolloutOf(principal));
+    const observer = deps.observe({
+      ...{ protocol, requestId },
+      header: (name) => headerOf(c, name),
+    });
+    const record = createCallRecord(deps, requestId, rolloutOf(principal), observer);
     try {
       const call = protocol.parse(await readBody(c, deps.bodyLimitBytes), interner);
       const { caller, headers } = callerOf(c, principal, call, deps.redaction);
+      const isKnown = deps.models.upstreams.targets(call.request.model) !== null;
+      observer.called(caller.agent, isKnown ? call.request.model : null, caller.session);
       assertNotPaused(deps.pauses, 'agent', caller.agent);
       assertNotPaused(deps.pauses, 'model', call.request.model);
       await record.open(caller, call.request.model);
       const { claims, session } = caller;
       const model = await resolveModel(deps.models, call.request.model, session, claims);
+      if (model.kind === 'policy') observer.byPolicy(model.policy);
       const answer =
         model.kind === 'policy'
           ? await answerByPolicy(caller, call, model, record)
           : await relayAnswer(deps, protocol, {
-              ...{ caller, call, record, requestId, signal: gone(), targets: model.targets },
+              ...{
+                caller,
+                call,
+                record,
+                observer,
+                requestId,
+                signal: gone(),
+                targets: model.targets,
+              },
               header: (name) => headerOf(c, name),
             });
       const recorded = record.isRecorded() ? {} : { [RECORDED_HEADER]: 'false' };
