@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -12,6 +13,8 @@ import { IntegrityError, InvalidInputError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/keys/api-keys';
 import type { KeyUseStore } from '../src/gateway/keys/key-use';
 import { createGateway } from '../src/gateway/app';
+import type { Fleet } from '../src/gateway/fleet';
+import { ALONE } from '../src/gateway/fleet';
 import { assertSafe, type Exposure } from '../src/gateway/http/exposure';
 import { createSpoolDrain, type DrainLog } from '../src/gateway/recording/drain-spool';
 import { createRewardWriter } from '../src/gateway/recording/reward-writer';
@@ -23,6 +26,8 @@ import { createSpoolRecorder } from '../src/gateway/recording/spool-recorder';
 import { createPolicyServer } from '../src/policies/choice/policy-server';
 import { keyFolder } from './compose';
 import type { Environment, GatewayExposure } from './env';
+import { createFleet, processChannel } from './gateway-fleet';
+import { runGatewayProcesses } from './gateway-processes';
 import { createLog } from './log';
 import { openStore } from './open-store';
 import { openUpstreams } from './upstreams';
@@ -31,6 +36,8 @@ import { processIdentity } from './servers/process-table';
 const SIGNING_KEY_BYTES = 32;
 /** For draining the spool after the last call; what is left is drained by the next start. */
 const DRAIN_GRACE_MS = 4_000;
+/** For calls under way, however short the time for stopping is. */
+const MIN_CALLS_GRACE_MS = 500;
 
 export function openKeyFile(env: Environment): ApiKeyStore {
   return createLocalKeyFile(join(keyFolder(env), 'api-keys.json'));
@@ -77,12 +84,12 @@ async function assertSpoolFolder(root: string): Promise<void> {
   }
 }
 
-async function openSpool({ spool }: Environment): Promise<Spool> {
+async function openSpool({ spool, gateway }: Environment): Promise<Spool> {
   await assertSpoolFolder(spool.root);
   const identity = (await processIdentity(process.pid)) ?? '';
   return createLocalSpool({
     root: spool.root,
-    maxBytes: spool.maxBytes,
+    maxBytes: Math.ceil(spool.maxBytes / gateway.processes),
     maxFileAgeMs: spool.maxAgeMs,
     processes: {
       self: { pid: process.pid, identity, host: hostname() },
@@ -114,11 +121,29 @@ async function readExposure(exposure: GatewayExposure | null): Promise<Exposure 
   };
 }
 
-/** Serves live traffic until `signal` aborts. @param onReady is called with the base URL once it listens. */
+/** Serves live traffic until `signal` aborts, with as many processes as it was told. @param onReady is called with the base URL once it listens. */
 export async function runGateway(
   env: Environment,
   signal: AbortSignal,
   onReady: (url: string) => void,
+): Promise<void> {
+  if (cluster.isWorker) {
+    const channel = processChannel();
+    await serve(env, signal, (url) => channel.send({ type: 'ready', url }), createFleet(channel));
+    process.disconnect(); // else the channel keeps this process alive
+  } else if (env.gateway.processes > 1) {
+    await runGatewayProcesses(env, signal, onReady);
+  } else {
+    await serve(env, signal, onReady, ALONE);
+  }
+}
+
+/** With this process. */
+async function serve(
+  env: Environment,
+  signal: AbortSignal,
+  onReady: (url: string) => void,
+  fleet: Fleet,
 ): Promise<void> {
   const own = createLog(env.log, { role: 'gateway' });
   const log = ({ level, message, ...fields }: LogEntry | DrainLog): void =>
@@ -142,6 +167,7 @@ export async function runGateway(
       apiKeys: openKeyFile(env),
       keyUse: openKeyUse(env),
       rewards: createRewardWriter(store),
+      fleet,
       log,
     }),
     { ...env.gateway, exposure },
@@ -154,7 +180,11 @@ export async function runGateway(
       else signal.addEventListener('abort', () => resolve(), { once: true });
     });
   } finally {
-    await server.close();
+    const graceMs = Math.max(MIN_CALLS_GRACE_MS, env.shutdownGraceMs - DRAIN_GRACE_MS);
+    const cut = await server.close(graceMs);
+    if (cut > 0) {
+      own.warn(`${cut} calls were cut off: they did not end within ${graceMs / 1_000} s`);
+    }
     await upstreams.transport.close();
     await drain.close(DRAIN_GRACE_MS);
     await policies.close();

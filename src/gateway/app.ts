@@ -7,7 +7,11 @@ import type { KeyUseStore } from './keys/key-use';
 import { createKeyUse } from './keys/key-use';
 import type { GatewayCounters } from './metrics/counters';
 import { createCounters } from './metrics/counters';
+import type { Fleet } from './fleet';
+import { ALONE } from './fleet';
 import type { SpoolStatus } from './metrics/gateway-metrics';
+import { gatewayMetrics } from './metrics/gateway-metrics';
+import { upstreamMetrics } from './metrics/upstream-metrics';
 import type { Recorder } from './recording/recorder';
 import type { Redaction } from './recording/redaction';
 import { NO_REDACTION, redactRecorder, redactRewards } from './recording/redaction';
@@ -55,6 +59,8 @@ export interface GatewayDeps {
   readonly counters?: GatewayCounters;
   /** How the spool is that live calls are recorded in; left out where there is none. */
   readonly spoolStatus?: () => SpoolStatus;
+  /** The processes that share the port. @default this one alone */
+  readonly fleet?: Fleet;
   /** Told of what failed on our side. Entries hold no keys and no bodies. */
   readonly log?: (entry: LogEntry) => void;
 }
@@ -69,6 +75,7 @@ export function createGateway({
   log = () => undefined,
   upstreams = NO_UPSTREAMS,
   redaction = NO_REDACTION,
+  fleet = ALONE,
   ...deps
 }: GatewayDeps): Gateway {
   const { signingKey, routing, spoolStatus } = deps;
@@ -78,6 +85,11 @@ export function createGateway({
   const models: Models = { routing, upstreams: upstreams.models };
   const authenticate = createAuthenticate(signingKey, deps.apiKeys, now, keyUse(deps.keyUse, log));
   const routes = createRoutes({ authenticate, counters, log });
+
+  const report = fleet.join(() => [
+    ...gatewayMetrics(counters, spoolStatus?.() ?? null, now()),
+    ...upstreamMetrics(upstreams),
+  ]);
 
   const app = new Hono<GatewayEnv>({ getPath: routedPath });
   for (const protocol of [chat, responses, messages]) {
@@ -112,8 +124,8 @@ export function createGateway({
     );
   }
   app.get('/healthz', routes.open(health()));
-  app.get('/readyz', routes.open(readiness({ routing, spoolStatus })));
-  app.get('/metrics', metrics({ counters, spoolStatus, upstreams, now }));
+  app.get('/readyz', routes.open(readiness({ routing, spoolStatus, report })));
+  app.get('/metrics', metrics(report));
 
   app.notFound((c) => {
     const message = `unknown route: ${c.req.method} ${c.req.path.slice(0, 200)}`;
