@@ -1,10 +1,10 @@
 import type { CallKind } from './calls';
 import { requestTemplate, SESSION_MARK } from './calls';
 import type { Clients, Load } from './load';
-import { createClients, quantilesOf } from './load';
+import { createClients } from './load';
 import type { Double, GatewayProcess } from './processes';
 import { processUsage } from '../support/process-usage';
-import { quantileOf } from '../support/raw-http';
+import { median, quantileOf } from '../support/quantiles';
 
 /** One way of asking. Calls per second stand for an open loop: calls come whether those before were answered or not. */
 export interface Scenario {
@@ -61,21 +61,20 @@ export async function measure(
   for (const one of [direct, through]) one.clients.close();
 
   const [calls, directCalls] = [countOf(through), countOf(direct)];
-  const [p50Ms, p99Ms] = quantilesOf(through.loads, [0.5, 0.99]);
-  const added = through.loads.map((load, i) => {
-    const [a, b] = [
-      quantilesOf([load], [0.5, 0.99]),
-      quantilesOf(direct.loads.slice(i, i + 1), [0.5, 0.99]),
-    ];
-    return [a[0] - b[0], a[1] - b[1]] as const;
-  });
+  const latencies = through.loads.flatMap((load) => load.latencies);
+  /** Of each pair of rounds. */
+  const added = (q: number): number[] =>
+    through.loads.map(
+      (load, i) => quantileOf(load.latencies, q) - quantileOf(direct.loads[i]?.latencies ?? [], q),
+    );
   return {
     calls: calls + WARM_UP_CALLS,
     figures: {
       callsPerSecond: medianRate(through),
-      ...{ p50Ms, p99Ms },
-      addedP50Ms: median(added.map(([p50]) => p50)),
-      addedP99Ms: median(added.map(([, p99]) => p99)),
+      p50Ms: quantileOf(latencies, 0.5),
+      p99Ms: quantileOf(latencies, 0.99),
+      addedP50Ms: median(added(0.5)),
+      addedP99Ms: median(added(0.99)),
       rssMb: after.gateway.rssMb,
       cpuPerCallMs: (1_000 * (after.gateway.cpuSeconds - before.gateway.cpuSeconds)) / calls,
       clientCpuPerCallMs: (1_000 * (after.clients - before.clients)) / (calls + directCalls),
@@ -117,8 +116,4 @@ function countOf({ loads }: Side): number {
 
 function medianRate({ loads }: Side): number {
   return median(loads.map(({ latencies, seconds }) => latencies.length / seconds));
-}
-
-function median(values: readonly number[]): number {
-  return quantileOf(values, 0.5);
 }

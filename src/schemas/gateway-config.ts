@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { LimitsConfig } from './agent-limits';
 import { Duration } from './duration';
 import { Name } from './ids';
+import { PrivacyConfig } from './privacy-config';
 
 /** How clients and upstreams speak: OpenAI's chat completions, OpenAI's Responses, Anthropic's Messages, OpenAI's embeddings. */
 export const ProtocolName = z.enum(['chat', 'responses', 'messages', 'embeddings']);
@@ -100,6 +102,9 @@ export const GatewayConfig = z
     models: z.record(ModelName, z.array(Target).min(1)).default({}),
     retries: RetryConfig.prefault({}),
     breaker: BreakerConfig.prefault({}),
+    /** What is replaced before anything is written; all kinds, where nothing is said. */
+    privacy: PrivacyConfig.prefault({}),
+    limits: LimitsConfig.prefault({}),
   })
   .superRefine(({ upstreams, models }, context) => {
     for (const [model, targets] of Object.entries(models)) {

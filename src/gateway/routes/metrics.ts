@@ -2,7 +2,7 @@ import type { FleetReport } from '../fleet';
 import { PROMETHEUS_TYPE, toPrometheusText } from '../metrics/prometheus-text';
 import type { GatewayContext } from '../http/gateway-context';
 
-/** `GET /metrics`, in Prometheus's text format. Names nobody: no agents, sessions or keys. Scrapes do not count as requests. */
+/** `GET /metrics`, in Prometheus's text format. Names no sessions, users or keys; agents only. Scrapes do not count as requests. */
 export function metrics(
   report: () => Promise<FleetReport>,
 ): (c: GatewayContext) => Promise<Response> {
