@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { createCounters } from '../../../src/gateway/metrics/counters';
 import { gatewayMetrics, type SpoolStatus } from '../../../src/gateway/metrics/gateway-metrics';
+import { fleetMetrics } from '../../../src/gateway/metrics/fleet-metrics';
 import { upstreamMetrics } from '../../../src/gateway/metrics/upstream-metrics';
 import { NO_UPSTREAMS } from '../../../src/gateway/upstreams/upstreams';
 import { METRICS } from '../../../src/ports/meter';
@@ -45,9 +46,11 @@ function gatewayNames(): string[] {
     },
   );
   const status = { spool: empty, drain: empty } as unknown as SpoolStatus;
-  return [...gatewayMetrics(createCounters(), status, 0), ...upstreamMetrics(NO_UPSTREAMS)].map(
-    ({ name }) => name,
-  );
+  return [
+    ...gatewayMetrics(createCounters(), status, 0),
+    ...upstreamMetrics(NO_UPSTREAMS),
+    ...fleetMetrics({ running: 0, expected: 0 }, 0),
+  ].map(({ name }) => name);
 }
 
 describe('docs/operations.md', () => {
