@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLocalKeyFile } from '../src/adapters/local-key-file/local-key-file';
@@ -7,6 +8,8 @@ import { InvalidInputError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/keys/api-keys';
 import type { KeyUseStore } from '../src/gateway/keys/key-use';
 import { createGateway } from '../src/gateway/app';
+import type { Fleet } from '../src/gateway/fleet';
+import { ALONE } from '../src/gateway/fleet';
 import { assertSafe, type Exposure } from '../src/gateway/http/exposure';
 import { createSpoolDrain, type DrainLog } from '../src/gateway/recording/drain-spool';
 import { createRewardWriter } from '../src/gateway/recording/reward-writer';
@@ -16,6 +19,8 @@ import { serveGateway } from '../src/gateway/http/serve';
 import { createSpoolRecorder } from '../src/gateway/recording/spool-recorder';
 import { createPolicyServer } from '../src/policies/choice/policy-server';
 import type { Environment, GatewayExposure } from './env';
+import { createFleet, processChannel } from './gateway-fleet';
+import { runGatewayProcesses } from './gateway-processes';
 import { createLog } from './log';
 import { openRedaction } from './open-redaction';
 import { openSpool } from './open-spool';
@@ -31,6 +36,8 @@ import type { Upstreams } from '../src/gateway/upstreams/upstreams';
 
 /** For draining the spool after the last call; what is left is drained by the next start. */
 const DRAIN_GRACE_MS = 4_000;
+/** For calls under way, however short the time for stopping is. */
+const MIN_CALLS_GRACE_MS = 500;
 
 export function openKeyFile(env: Environment): ApiKeyStore {
   return createLocalKeyFile(join(keyFolder(env), 'api-keys.json'));
@@ -77,11 +84,29 @@ async function openLedger(
   });
 }
 
-/** Serves live traffic until `signal` aborts. @param onReady is called with the base URL once it listens. */
+/** Serves live traffic until `signal` aborts, with as many processes as it was told. @param onReady is called with the base URL once it listens. */
 export async function runGateway(
   env: Environment,
   signal: AbortSignal,
   onReady: (url: string) => void,
+): Promise<void> {
+  if (cluster.isWorker) {
+    const channel = processChannel();
+    await serve(env, signal, (url) => channel.send({ type: 'ready', url }), createFleet(channel));
+    process.disconnect(); // else the channel keeps this process alive
+  } else if (env.gateway.processes > 1) {
+    await runGatewayProcesses(env, signal, onReady);
+  } else {
+    await serve(env, signal, onReady, ALONE);
+  }
+}
+
+/** With this process. */
+async function serve(
+  env: Environment,
+  signal: AbortSignal,
+  onReady: (url: string) => void,
+  fleet: Fleet,
 ): Promise<void> {
   const own = createLog(env.log, { role: 'gateway' });
   const log = ({ level, message, ...fields }: LogEntry | DrainLog): void =>
@@ -94,7 +119,7 @@ export async function runGateway(
   const store = await openStore(env, { log: (line) => own.warn(line) });
   const runtime = await createThreadRuntime({ threads: 1 });
   const policies = createPolicyServer({ store, runtime });
-  const spool = await openSpool(env);
+  const spool = await openSpool(env, env.gateway.processes);
   const pauses = await openPauses(store, {
     onError: (error) =>
       own.warn(`what is paused cannot be read; what was read last holds: ${error}`),
@@ -116,6 +141,7 @@ export async function runGateway(
       keyUse: openKeyUse(env),
       rewards: createRewardWriter(store),
       tracer,
+      fleet,
       log,
     }),
     { ...env.gateway, exposure },
@@ -128,7 +154,11 @@ export async function runGateway(
       else signal.addEventListener('abort', () => resolve(), { once: true });
     });
   } finally {
-    await server.close();
+    const graceMs = Math.max(MIN_CALLS_GRACE_MS, env.shutdownGraceMs - DRAIN_GRACE_MS);
+    const cut = await server.close(graceMs);
+    if (cut > 0) {
+      own.warn(`${cut} calls were cut off: they did not end within ${graceMs / 1_000} s`);
+    }
     await upstreams.transport.close();
     await ledger.close();
     await tracer?.close();

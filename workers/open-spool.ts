@@ -28,13 +28,16 @@ async function assertSpoolFolder(root: string): Promise<void> {
   }
 }
 
-/** @throws {InvalidInputError} if the folder cannot be used. */
-export async function openSpool({ spool }: Pick<Environment, 'spool'>): Promise<Spool> {
+/** That of one of `processes` that share the folder and its limit. @throws {InvalidInputError} if the folder cannot be used. */
+export async function openSpool(
+  { spool }: Pick<Environment, 'spool'>,
+  processes = 1,
+): Promise<Spool> {
   await assertSpoolFolder(spool.root);
   const identity = (await processIdentity(process.pid)) ?? '';
   return createLocalSpool({
     root: spool.root,
-    maxBytes: spool.maxBytes,
+    maxBytes: Math.ceil(spool.maxBytes / processes),
     maxFileAgeMs: spool.maxAgeMs,
     processes: {
       self: { pid: process.pid, identity, host: hostname() },

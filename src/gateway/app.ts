@@ -8,7 +8,11 @@ import { createKeyUse } from './keys/key-use';
 import type { GatewayCounters } from './metrics/counters';
 import { createCounters } from './metrics/counters';
 import { createCallMetrics } from './metrics/call-metrics';
+import type { Fleet } from './fleet';
+import { ALONE } from './fleet';
 import type { SpoolStatus } from './metrics/gateway-metrics';
+import { gatewayMetrics } from './metrics/gateway-metrics';
+import { upstreamMetrics } from './metrics/upstream-metrics';
 import type { Recorder } from './recording/recorder';
 import type { Redaction } from './recording/redaction';
 import { NO_REDACTION, redactRecorder, redactRewards } from './recording/redaction';
@@ -77,6 +81,8 @@ export interface GatewayDeps {
   readonly spoolStatus?: () => SpoolStatus;
   /** Where a span of each model call goes. @default nowhere, at no cost */
   readonly tracer?: Tracer | null;
+  /** The processes that share the port. @default this one alone */
+  readonly fleet?: Fleet;
   /** Told of what failed on our side. Entries hold no keys and no bodies. */
   readonly log?: (entry: LogEntry) => void;
 }
@@ -94,6 +100,7 @@ export function createGateway({
   pauses = NO_PAUSES,
   redaction = NO_REDACTION,
   tracer = null,
+  fleet = ALONE,
   ...deps
 }: GatewayDeps): Gateway {
   const { signingKey, routing, spoolStatus } = deps;
@@ -108,6 +115,12 @@ export function createGateway({
       ? calls.begin
       : (request) => observeBoth(calls.begin(), traceCall(tracer, request));
   const routes = createRoutes({ authenticate, counters, log });
+
+  const report = fleet.join(() => [
+    ...gatewayMetrics(counters, spoolStatus?.() ?? null, now(), redaction.counts()),
+    ...calls.metrics(),
+    ...upstreamMetrics(upstreams),
+  ]);
 
   const app = new Hono<GatewayEnv>({ getPath: routedPath });
   for (const protocol of [chat, responses, messages, countTokens, embeddings]) {
@@ -152,8 +165,8 @@ export function createGateway({
     );
   }
   app.get('/healthz', routes.open(health()));
-  app.get('/readyz', routes.open(readiness({ routing, spoolStatus })));
-  app.get('/metrics', metrics({ counters, calls, spoolStatus, upstreams, redaction, now }));
+  app.get('/readyz', routes.open(readiness({ routing, spoolStatus, report })));
+  app.get('/metrics', metrics(report));
 
   app.notFound((c) => {
     const message = `unknown route: ${c.req.method} ${c.req.path.slice(0, 200)}`;

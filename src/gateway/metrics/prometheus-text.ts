@@ -4,6 +4,8 @@ export interface Metric {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly samples: readonly Sample[];
+  /** What several processes have together. @default sum */
+  readonly across?: 'sum' | 'max';
 }
 
 export interface Sample {

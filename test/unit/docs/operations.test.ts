@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { createCounters } from '../../../src/gateway/metrics/counters';
 import { createCallMetrics } from '../../../src/gateway/metrics/call-metrics';
 import { gatewayMetrics, type SpoolStatus } from '../../../src/gateway/metrics/gateway-metrics';
+import { fleetMetrics } from '../../../src/gateway/metrics/fleet-metrics';
 import { upstreamMetrics } from '../../../src/gateway/metrics/upstream-metrics';
 import type { Metric } from '../../../src/gateway/metrics/prometheus-text';
 import type { Answered } from '../../../src/gateway/call-observer';
@@ -65,6 +66,7 @@ function ofGateway(): Metric[] {
     ...gatewayMetrics(counters, status, 0, new Map([['desk', new Map([['email', 1]])]])),
     ...calls.metrics(),
     ...upstreamMetrics(upstreams),
+    ...fleetMetrics({ running: 0, expected: 0 }, 0),
   ];
 }
 
