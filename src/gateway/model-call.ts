@@ -1,7 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { IntegrityError, NotFoundError } from '../errors';
 import type { PolicyAnswer, PolicyServer, ServedPolicy } from '../policies/policy-server';
-import type { Decision } from '../schemas/decision';
+import { isForward } from '../policies/policy-server';
+import type { RequestPatch } from '../schemas/arm';
+import type { Decision, SampledArm, Sampling } from '../schemas/decision';
+import type { Digest } from '../schemas/ids';
 import type { Message } from '../schemas/message';
 import { drawOf, samplingOf, turnOf } from './draw';
 import { messageId } from './recording/message-id';
@@ -21,6 +24,9 @@ export interface ModelCallDeps {
   readonly now: () => number;
 }
 
+/** What an agent says of sampling to a model that a router asks in its stead: nothing of how the router chooses. */
+const NO_WISHES = {};
+
 /** In whose name a call is made. */
 export interface Caller {
   readonly agent: string;
@@ -38,21 +44,48 @@ export interface ModelCall {
   readonly atMs: number;
 }
 
-/** Lets a policy answer one request, and describes the decision that it took. Writes nothing. */
+/** A policy chose who answers. It becomes a decision once they have. */
+export interface ForwardedCall {
+  readonly patch: RequestPatch;
+  readonly choice: PolicyChoiceOf;
+}
+
+/** What the decision of a forwarded call says of the policy that forwarded it. */
+export interface PolicyChoiceOf {
+  readonly policy: string;
+  readonly checkpoint: Digest;
+  readonly sampled: SampledArm;
+  readonly sampling: Sampling;
+}
+
+/**
+ * Lets a policy answer one request, and describes the decision that it took; or lets it choose an upstream to answer. Writes nothing.
+ *
+ * @param forwards which upstreams it may choose.
+ */
 export async function callModel(
   deps: ModelCallDeps,
   caller: Caller,
   call: ProtocolCall,
   model: ResolvedPolicy,
-): Promise<ModelCall> {
+  forwards: (patch: RequestPatch) => boolean,
+): Promise<ModelCall | ForwardedCall> {
   const { request, toolset } = call;
   const { signingKey } = deps;
   const served = await serve(deps, caller, request.model, model);
-  const sampling = samplingOf(caller.claims, request);
+  const sampling = samplingOf(caller.claims, served.isRouter === true ? NO_WISHES : request);
   const turn = turnOf(request);
 
   const startedAt = performance.now();
-  const answer = await served.answer(request, sampling, drawOf(caller.claims, turn));
+  const answer = await served.answer(request, sampling, drawOf(caller.claims, turn), forwards);
+  if (isForward(answer)) {
+    const { policy } = model;
+    const { sampled } = answer;
+    return {
+      patch: answer.patch,
+      choice: { policy, checkpoint: served.checkpoint, sampled, sampling },
+    };
+  }
   const latencyMs = performance.now() - startedAt;
   const atMs = deps.now();
 
@@ -81,14 +114,19 @@ export async function callModel(
   return { id, answer, recorded: { agent, session, decision, messages, tools }, atMs };
 }
 
-/** The decision that an upstream's answer is. Its id is always new: asked again, an upstream answers something else. */
+/**
+ * The decision that an upstream's answer is. Its id is always new: asked again, an upstream answers something else.
+ *
+ * @param call as the agent made it: what a policy's arm changed of it is known by the arm's name.
+ * @param choice of the policy that had the upstream asked; null where the agent itself did.
+ */
 export function describeUpstreamCall(
   { signingKey, now }: Pick<ModelCallDeps, 'signingKey' | 'now'>,
   caller: Caller,
   call: ProtocolCall,
   { upstream, model }: ModelTarget,
   answer: UpstreamAnswer,
-  latencyMs: number,
+  { latencyMs, choice }: { readonly latencyMs: number; readonly choice: PolicyChoiceOf | null },
 ): RecordedCall {
   const { agent, session, claims } = caller;
   const { request, toolset } = call;
@@ -101,13 +139,16 @@ export function describeUpstreamCall(
       ...{ agent, session, isDecision: true, call: randomBytes(CALL_BYTES) },
     }),
     sequence: turnOf(request) + 1,
-    ...{ policy: null, checkpoint: null, context, usage, latencyMs },
+    ...{ context, usage, latencyMs },
     toolset: toolset?.id ?? null,
     output: addMessage(messages, output),
     ...(alternatives.length === 0 ? {} : { alternatives }),
     upstream: { name: upstream.name, model, responseId },
-    sampled: { kind: 'text', finishReason, tokens },
-    sampling: samplingOf(claims, request),
+    ...(choice ?? {
+      ...{ policy: null, checkpoint: null },
+      sampled: { kind: 'text', finishReason, tokens },
+      sampling: samplingOf(claims, request),
+    }),
     at: new Date(now()).toISOString(),
   };
   return { agent, session, decision, messages, tools: toolset?.tools ?? null };

@@ -2,7 +2,7 @@ import { describeError } from '../errors';
 import type { CallRecord, CallRecordDeps } from './recording/call-record';
 import { toErrorAnswer } from './http/error-response';
 import { CLIENT_GONE, clientGone } from './http/request-error';
-import type { Caller, ModelCallDeps } from './model-call';
+import type { Caller, ModelCallDeps, PolicyChoiceOf } from './model-call';
 import { describeUpstreamCall } from './model-call';
 import type { Protocol, ProtocolCall } from './protocols/protocol';
 import type { Answer } from './http/answer';
@@ -19,7 +19,10 @@ export interface RelayDeps
 
 export interface RelayedCall {
   readonly caller: Caller;
+  /** As the upstream is asked. */
   readonly call: ProtocolCall;
+  /** As the agent asked, and who chose to have it answered so; left out where nobody changed anything. */
+  readonly forwarded?: { readonly asked: ProtocolCall; readonly choice: PolicyChoiceOf };
   readonly record: CallRecord;
   readonly requestId: string;
   readonly targets: readonly [ModelTarget, ...ModelTarget[]];
@@ -64,7 +67,9 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
     if (answer === null)
       throw new UpstreamError('cut', BROKEN_OFF, { upstream: target.upstream.name });
     const latencyMs = performance.now() - startedAt;
-    await record.decide(describeUpstreamCall(deps, caller, call, target, answer, latencyMs));
+    const { asked: from = call, choice = null } = relayed.forwarded ?? {};
+    const measured = { latencyMs, choice };
+    await record.decide(describeUpstreamCall(deps, caller, from, target, answer, measured));
   };
 
   if (response.status >= 300) return refusal(asked, record, contentType, headers);

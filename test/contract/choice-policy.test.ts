@@ -25,6 +25,7 @@ import { digestOf } from '../../src/storage/digest';
 import type { ObjectStore } from '../../src/storage/object-store';
 import { readSafetensors, writeSafetensors } from '../../src/storage/safetensors';
 import { createMemoryObjectStore } from '../fakes/memory-object-store';
+import { ownAnswer } from '../helpers/own-answer';
 
 // A small text task: each arm has words of its own, some of which no demonstration shows, among words that mean nothing.
 const WORDS: Record<string, readonly string[]> = {
@@ -434,7 +435,9 @@ describe('acting', () => {
 
   it('answers with the call of the arm’s tool and records exactly how it was sampled', async () => {
     await serve(baseDigest, async (policy) => {
-      const greedy = await policy.answer(request('credit card please'), { temperature: 0 }, 0.9);
+      const greedy = ownAnswer(
+        await policy.answer(request('credit card please'), { temperature: 0 }, 0.9),
+      );
       expect(greedy).toMatchObject({
         finishReason: 'tool_calls',
         sampled: { kind: 'arm', arm: 'card', propensity: 1, available: 4 },
@@ -509,7 +512,9 @@ describe('acting', () => {
 
   it('ends the conversation with the result of the tool that it called', async () => {
     await serve(baseDigest, async (policy) => {
-      const { message } = await policy.answer(request('credit card'), { temperature: 0 }, 0);
+      const { message } = ownAnswer(
+        await policy.answer(request('credit card'), { temperature: 0 }, 0),
+      );
       const messages: Message[] = [
         { role: 'user', content: 'credit card' },
         message,
@@ -663,6 +668,68 @@ describe('training in a thread', () => {
       name: 'IntegrityError',
       code: 'Integrity',
       context: { file: 'model.safetensors' },
+    });
+  });
+});
+
+describe('a policy with tool arms and request arms', () => {
+  const cascade = ChoiceConfig.parse({
+    ...config,
+    arms: [...config.arms, { kind: 'request', name: 'llm', patch: { model: 'large' } }],
+  });
+  const job: TrainingJob = {
+    ...createJob,
+    config: cascade,
+    demonstrations: [
+      ...demonstrations,
+      ...Array.from({ length: 12 }, (_, i) => ({ text: `riddle poem number ${i}`, arm: 'llm' })),
+    ],
+  };
+  const everywhere = (): boolean => true;
+  let digest: Digest;
+  beforeAll(async () => {
+    digest = await commit((await choicePolicy.run(job, runtime)).files);
+  });
+
+  it('answers what it knows, and has an upstream asked about the rest', async () => {
+    await serve(digest, async (policy) => {
+      expect(policy.isRouter).toBe(true);
+      const known = await policy.answer(request('credit card'), { temperature: 0 }, 0, everywhere);
+      expect(ownAnswer(known).sampled?.arm).toBe('card');
+      const other = await policy.answer(
+        request('a poem riddle'),
+        { temperature: 0 },
+        0,
+        everywhere,
+      );
+      expect(other).toEqual({
+        patch: { model: 'large' },
+        sampled: { kind: 'arm', arm: 'llm', propensity: 1, available: 5, arms: [...ARMS, 'llm'] },
+      });
+    });
+  });
+
+  it('masks what nobody would answer, and draws among the rest', async () => {
+    await serve(digest, async (policy) => {
+      const { sampled } = await policy.answer(request('a poem riddle'), { temperature: 1 }, 0.5);
+      expect(sampled).toMatchObject({ available: 4, arms: ARMS });
+    });
+  });
+
+  it('has the upstream go on once a tool that it called has answered, and hands back the result where there is none', async () => {
+    await serve(digest, async (policy) => {
+      const { message } = ownAnswer(
+        await policy.answer(request('credit card'), { temperature: 0 }, 0),
+      );
+      const messages: Message[] = [
+        { role: 'user', content: 'credit card' },
+        message,
+        { role: 'tool', tool_call_id: message.tool_calls?.[0]?.id ?? '', content: 'done' },
+      ];
+      const ask = (forwards?: () => boolean) =>
+        policy.answer(request('', { messages }), { temperature: 0 }, 0, forwards);
+      expect(await ask(everywhere)).toMatchObject({ sampled: { arm: 'llm', available: 1 } });
+      expect(ownAnswer(await ask()).message.content).toBe('done');
     });
   });
 });

@@ -3,10 +3,12 @@ import type { CallRecord, CallRecordDeps } from '../recording/call-record';
 import { createCallRecord } from '../recording/call-record';
 import type { Caller, ModelCallDeps } from '../model-call';
 import { callModel } from '../model-call';
+import { createForwards, forwardCall } from '../forward-call';
 import type { ResolvedPolicy } from '../model-name';
 import { modelName, resolveModel } from '../model-name';
 import type { Protocol, ProtocolCall } from '../protocols/protocol';
 import { readBody } from '../http/read-body';
+import type { RelayedCall } from '../relay-answer';
 import { relayAnswer } from '../relay-answer';
 import { badRequest, forbidden } from '../http/request-error';
 import type { Handler } from '../http/route';
@@ -31,6 +33,8 @@ const RECORDED_HEADER = 'x-ratchet-recorded';
  */
 export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Principal> {
   const interner = new ToolsetInterner();
+  const { upstreams } = deps.models;
+  const forwards = createForwards(protocol, upstreams);
 
   return async (c, { principal, requestId, gone }) => {
     const record = createCallRecord(deps, requestId, rolloutOf(principal));
@@ -40,13 +44,15 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
       await record.open(caller, call.request.model);
       const { claims, session } = caller;
       const model = await resolveModel(deps.models, call.request.model, session, claims);
+      const relay = (to: Pick<RelayedCall, 'call' | 'targets' | 'forwarded'>): Promise<Answer> =>
+        relayAnswer(deps, protocol, {
+          ...{ caller, record, requestId, signal: gone(), ...to },
+          header: (name) => headerOf(c, name),
+        });
       const answer =
         model.kind === 'policy'
-          ? await answerByPolicy(caller, call, model, record)
-          : await relayAnswer(deps, protocol, {
-              ...{ caller, call, record, requestId, signal: gone(), targets: model.targets },
-              header: (name) => headerOf(c, name),
-            });
+          ? await answerByPolicy(caller, call, model, record, relay)
+          : await relay({ call, targets: model.targets });
       const recorded = record.isRecorded() ? {} : { [RECORDED_HEADER]: 'false' };
       return { ...answer, headers: { ...headers, ...answer.headers, ...recorded } };
     } catch (error) {
@@ -60,6 +66,7 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     call: ProtocolCall,
     model: ResolvedPolicy,
     record: CallRecord,
+    relay: (to: Pick<RelayedCall, 'call' | 'targets' | 'forwarded'>) => Promise<Answer>,
   ): Promise<Answer> {
     const { n } = call.request;
     if (typeof n === 'number' && n !== 1) {
@@ -69,7 +76,13 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
         'n',
       );
     }
-    const { id, answer, recorded, atMs } = await callModel(deps, caller, call, model);
+    const called = await callModel(deps, caller, call, model, forwards);
+    if ('patch' in called) {
+      const { patch, choice } = called;
+      const forwarded = { asked: call, choice };
+      return relay({ ...forwardCall(protocol, upstreams, call, patch), forwarded });
+    }
+    const { id, answer, recorded, atMs } = called;
     if (recorded !== null) await record.decide(recorded);
     record.answered();
     const own = { ...answer, id, atMs, model: modelName(model.policy, model.checkpoint) };

@@ -9,7 +9,7 @@ export interface Upstreams {
 }
 
 export const NO_UPSTREAMS: Upstreams = {
-  models: { names: [], targets: () => null },
+  models: { names: [], targets: () => null, policy: () => null },
   transport: {
     // Nobody gets here: the table names no upstream.
     send: ({ name: upstream }) =>

@@ -4,6 +4,7 @@ import { sseEvent } from '../../http/sse';
 import type { OwnAnswer, Protocol } from '../protocol';
 import { parseChatBody } from './chat-body';
 import { createChatReader } from './chat-reader';
+import { chatPatching } from './patch-chat';
 
 /** Members that we read: two of one name could be read differently by the upstream. */
 const READ_MEMBERS = ['model', 'messages', 'tools', 'tool_choice', 'stream', 'n'];
@@ -56,6 +57,8 @@ export const chat: Protocol = {
       }),
     };
   },
+
+  patching: chatPatching,
 
   render(_, answer) {
     return {
