@@ -15,6 +15,7 @@ import type { RecordedCall } from './recording/recorder';
 import { CALL_BYTES, createResponseId } from './keys/response-id';
 import type { SessionClaims } from './keys/session-token';
 import type { ModelTarget } from './upstreams/model-table';
+import { costMicros } from './upstreams/cost';
 
 export interface ModelCallDeps {
   readonly policies: PolicyServer;
@@ -124,7 +125,7 @@ export function describeUpstreamCall(
   { signingKey, now }: Pick<ModelCallDeps, 'signingKey' | 'now'>,
   caller: Caller,
   call: ProtocolCall,
-  { upstream, model }: ModelTarget,
+  { upstream, model, price }: ModelTarget,
   answer: UpstreamAnswer,
   { latencyMs, choice }: { readonly latencyMs: number; readonly choice: PolicyChoiceOf | null },
 ): RecordedCall {
@@ -140,6 +141,7 @@ export function describeUpstreamCall(
     }),
     sequence: turnOf(request) + 1,
     ...{ context, usage, latencyMs },
+    ...(price === null || usage === null ? {} : { costMicros: costMicros(price, usage) }),
     toolset: toolset?.id ?? null,
     output: addMessage(messages, output),
     ...(alternatives.length === 0 ? {} : { alternatives }),

@@ -39,6 +39,18 @@ export type SampledArm = Extract<Sampled, { kind: 'arm' }>;
 export const Sampling = z.strictObject({ temperature: z.number().min(0).max(10) });
 export type Sampling = z.infer<typeof Sampling>;
 
+/** Tokens as the upstream counted them. */
+export const Usage = z.strictObject({
+  /** All of the prompt, those from and into a cache included. */
+  promptTokens: z.int().min(0),
+  completionTokens: z.int().min(0),
+  /** How many of the prompt's came from the upstream's cache; left out where it does not say. */
+  cacheReadTokens: z.int().min(0).optional(),
+  /** How many of the prompt's were put into its cache (Anthropic). */
+  cacheWriteTokens: z.int().min(0).optional(),
+});
+export type Usage = z.infer<typeof Usage>;
+
 /** One model call: what was asked, what was sampled, by which checkpoint. Messages are held by id in the segment. */
 export const Decision = z.strictObject({
   /** The response id that the agent was given (`chatcmpl-…`). */
@@ -63,9 +75,9 @@ export const Decision = z.strictObject({
   sampled: Sampled,
   sampling: Sampling,
   /** null where the upstream does not say. */
-  usage: z
-    .strictObject({ promptTokens: z.int().min(0), completionTokens: z.int().min(0) })
-    .nullable(),
+  usage: Usage.nullable(),
+  /** What the answer cost, in millionths of the unit of money that the gateway's prices are in; left out where no price or usage is known. */
+  costMicros: z.number().min(0).optional(),
   latencyMs: z.number().min(0),
   at: z.iso.datetime(),
 });

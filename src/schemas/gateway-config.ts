@@ -13,6 +13,20 @@ export const SecretReference = z.union([
 ]);
 export type SecretReference = z.infer<typeof SecretReference>;
 
+/** In units of money (all prices of a file in the same one) per million tokens, as providers list them. */
+const PerMillion = z.number().min(0).max(1_000_000);
+
+/** What a model costs. */
+export const ModelPrice = z.strictObject({
+  input: PerMillion,
+  output: PerMillion,
+  /** Of input that the upstream had in its cache; that of other input when left out. */
+  cacheRead: PerMillion.optional(),
+  /** Of input that it put there (Anthropic); that of other input when left out. */
+  cacheWrite: PerMillion.optional(),
+});
+export type ModelPrice = z.infer<typeof ModelPrice>;
+
 /** A server that answers for models whose weights are not ours. */
 export const UpstreamConfig = z.strictObject({
   /** What stands before `/chat/completions`, e.g. `https://api.openai.com/v1`. */
@@ -22,6 +36,8 @@ export const UpstreamConfig = z.strictObject({
   key: SecretReference.optional(),
   /** Whether it takes `return_token_ids` (vLLM): token ids and log-probabilities are then asked for and recorded, and hidden from the agent. */
   tokenIds: z.boolean().default(false),
+  /** By what the model is called there. What a call cost is recorded with its decision; left out where no price is known. */
+  prices: z.record(z.string().min(1), ModelPrice).default({}),
   timeouts: z
     .strictObject({
       connect: Duration.default('10s'),

@@ -1,6 +1,6 @@
 import type { RequestPatch } from '../../schemas/arm';
 import type { ChatRequest } from '../../schemas/chat';
-import type { SampledTokens } from '../../schemas/decision';
+import type { SampledTokens, Usage } from '../../schemas/decision';
 import type { ProtocolName } from '../../schemas/gateway-config';
 import type { Message } from '../../schemas/message';
 import type { ErrorAnswer } from '../http/error-response';
@@ -95,7 +95,8 @@ export interface UpstreamAnswer {
   readonly outputs: readonly [Message, ...Message[]];
   readonly finishReason: string | null;
   readonly tokens: SampledTokens | null;
-  readonly usage: { readonly promptTokens: number; readonly completionTokens: number } | null;
+  /** null where it does not say, or in another form. */
+  readonly usage: Usage | null;
 }
 
 /** What a policy of ours answered. */

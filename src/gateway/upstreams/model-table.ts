@@ -1,4 +1,4 @@
-import type { GatewayConfig, Target } from '../../schemas/gateway-config';
+import type { GatewayConfig, ModelPrice, Target } from '../../schemas/gateway-config';
 import { durationMs } from '../../schemas/duration';
 import type { Upstream } from './upstream';
 
@@ -7,6 +7,8 @@ export interface ModelTarget {
   readonly upstream: Upstream;
   /** What the model is called there. */
   readonly model: string;
+  /** null where the configuration does not say it. */
+  readonly price: ModelPrice | null;
 }
 
 /** Which model names of the configuration are answered by upstreams, and by which, and which by a policy. */
@@ -40,6 +42,7 @@ export function createModelTable(
   const toTarget = (alias: string, { upstream, model = alias }: Target): ModelTarget => ({
     upstream: byName.get(upstream) as Upstream, // the schema says that there is one
     model,
+    price: upstreams[upstream]?.prices[model] ?? null,
   });
   const table = new Map(
     Object.entries(models).map(([alias, targets]) => [

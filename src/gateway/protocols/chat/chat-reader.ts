@@ -120,9 +120,12 @@ function toMessage(draft: ChoiceDraft): Message {
 function usageOf(value: unknown): UpstreamAnswer['usage'] {
   const usage = asObject(value);
   const [prompt, completion] = [usage?.['prompt_tokens'], usage?.['completion_tokens']];
-  return isCount(prompt) && isCount(completion)
-    ? { promptTokens: prompt, completionTokens: completion }
-    : null;
+  if (!isCount(prompt) || !isCount(completion)) return null;
+  const cached = asObject(usage?.['prompt_tokens_details'])?.['cached_tokens'];
+  return {
+    ...{ promptTokens: prompt, completionTokens: completion },
+    ...(isCount(cached) ? { cacheReadTokens: cached } : {}),
+  };
 }
 
 function isCount(value: unknown): value is number {
