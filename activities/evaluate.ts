@@ -221,8 +221,9 @@ export function createEvaluateActivities({
   };
 
   async function assertDemonstrations(policy: string): Promise<void> {
-    const name = project.policies[policy]?.createFrom.dataset ?? '';
+    const { dataset: name, prior } = project.policies[policy]?.createFrom ?? { dataset: '' };
     assertRegistered('dataset', name, Object.keys(project.datasets));
+    if (prior !== undefined) return;
     if ((await register(name)).demonstrations > 0) return;
     throw new InvalidInputError(
       'the policy has no champion and its dataset no demonstrations to create one from: expected at least one per arm',

@@ -364,6 +364,78 @@ describe('training from reward alone', () => {
   });
 });
 
+describe('learning what arms are worth', () => {
+  const router = ChoiceConfig.parse({
+    ...config,
+    arms: ['dear', 'cheap'].map((name) => ({ kind: 'request', name, patch: { model: name } })),
+  });
+  const prior = { dear: 0.6, cheap: 0.4 };
+  const create = { ...createJob, config: router, demonstrations: [], prior } as const;
+  const distribution = async (digest: Digest, text: string): Promise<[string, number]> =>
+    serve(digest, async (policy) => {
+      const { sampled } = await policy.answer(request(text), { temperature: 1 }, 0.3, () => true);
+      return [sampled?.arm ?? '', sampled?.propensity ?? 0];
+    });
+
+  it('begins with a prior that no text changes', async () => {
+    const created = await choicePolicy.run(create, runtime);
+    expect(created.optimizerSteps).toBe(0);
+    const digest = await commit(created.files);
+    for (const text of ['credit card', 'a flight']) {
+      const [arm, propensity] = await distribution(digest, text);
+      expect(arm).toBe('dear');
+      expect(propensity).toBeCloseTo(0.98 * 0.6 + 0.02 * 0.5, 6);
+    }
+  });
+
+  it.each([{ dear: 1 }, { dear: 1, cheap: 0 }, { dear: 1, cheap: 1, other: 1 }])(
+    'refuses the prior %j',
+    async (wrong) => {
+      await expect(choicePolicy.run({ ...create, prior: wrong }, runtime)).rejects.toThrow('prior');
+    },
+  );
+
+  it('tells arms apart that differ by a few percent, where each query was seen once', async () => {
+    const created = await choicePolicy.run(create, runtime);
+    // Cheap is as good about cards and travel and useless elsewhere; it earns a little more where it is as good.
+    const queries = makeQueries(400, 'routed');
+    const feedback = queries.map(({ text, right }, i): Feedback => {
+      const arm =
+        stream({ seed: 5, purpose: 'test.route', member: i }).next() < 0.6 ? 'dear' : 'cheap';
+      const isGood = right === 'card' || right === 'travel';
+      const reward = arm === 'dear' ? 0.9 : isGood ? 1 : 0.1;
+      return {
+        text,
+        available: ['dear', 'cheap'],
+        arm,
+        propensity: arm === 'dear' ? 0.6 : 0.4,
+        reward,
+      };
+    });
+    const parent = { digest: await commit(created.files), files: created.files };
+    const train = TrainConfig.parse({
+      algorithm: 'value',
+      batch: 16,
+      epochs: 12,
+      dropout: 0.2,
+      featureDropout: 0.2,
+    });
+    const job = await trainJob({ parent, feedback, replay: created.replay, train });
+    const digest = await commit((await choicePolicy.run(job, runtime)).files);
+    const right = await serve(digest, (policy) =>
+      Promise.all(
+        heldOut.map(async ({ text, right }) => {
+          const isGood = right === 'card' || right === 'travel';
+          const { sampled } = await policy.answer(request(text), { temperature: 0 }, 0, () => true);
+          return sampled?.arm === (isGood ? 'cheap' : 'dear') ? 1 : 0;
+        }),
+      ),
+    );
+    const share = right.reduce((sum: number, one) => sum + one, 0) / right.length;
+    expect(share).toBeGreaterThan(0.95);
+  });
+});
+
 describe('resuming', () => {
   it('ends in the digest of an unbroken run, wherever it was broken', async () => {
     const job = await trainJob();
