@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { parse } from 'node:path';
 
-/** `npm run --silent bench -- <name>`: runs one benchmark and prints its figures as one line of JSON. */
+/** `npm run --silent bench -- <name> [options]`: runs one benchmark and prints its figures as one line of JSON. */
 async function main(): Promise<number> {
   const names = readdirSync(__dirname)
     .filter((file) => file.endsWith('.js') && file !== parse(__filename).base)
@@ -11,8 +11,10 @@ async function main(): Promise<number> {
     process.stderr.write(`usage: npm run --silent bench -- <name>, one of: ${names.join(', ')}\n`);
     return name === undefined ? 0 : 2;
   }
-  const { run } = (await import(`./${name}.js`)) as { run: () => Promise<Record<string, unknown>> };
-  process.stdout.write(`${JSON.stringify(await run())}\n`);
+  const { run } = (await import(`./${name}.js`)) as {
+    run: (args: readonly string[]) => Promise<Record<string, unknown>>;
+  };
+  process.stdout.write(`${JSON.stringify(await run(process.argv.slice(3)))}\n`);
   return 0;
 }
 

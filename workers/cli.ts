@@ -1,14 +1,9 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError } from 'commander';
-import {
-  createApiKey,
-  listApiKeys,
-  revokeApiKey,
-  type Role as KeyRole,
-} from '../src/gateway/keys/api-keys';
 import { describeError, InvalidInputError } from '../src/errors';
 import { endWithStdin, READY } from './demo/child-process';
 import { environmentTable, readEnvironment, Role } from './env';
+import { keysCommands } from './keys-commands';
 import { runsCommands } from './runs-commands';
 import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
 import { storeCommands } from './store-commands';
@@ -186,37 +181,7 @@ program
     print(JSON.stringify(jsonSchema(name as SchemaName), null, 2));
   });
 
-const keys = program.command('keys').description('API keys of the gateway.');
-keys
-  .command('create')
-  .description('Create a key. It is shown once.')
-  .requiredOption('--role <role>', 'agent, runner, scorer, approver or admin')
-  .option('--agent <name>', 'the agent that a key of role agent belongs to')
-  .action(async (options: { role: KeyRole; agent?: string }) => {
-    const { openKeyFile } = await import('./gateway.js');
-    const { key } = await createApiKey(openKeyFile(env()), {
-      role: options.role,
-      agent: options.agent ?? null,
-    });
-    print(key);
-  });
-keys
-  .command('list')
-  .description('Keys by id; never the keys themselves.')
-  .action(async () => {
-    const { openKeyFile } = await import('./gateway.js');
-    print(JSON.stringify(await listApiKeys(openKeyFile(env())), null, 2));
-  });
-keys
-  .command('revoke')
-  .argument('<id>')
-  .description('Revoke a key.')
-  .action(async (id: string) => {
-    const { openKeyFile } = await import('./gateway.js');
-    await revokeApiKey(openKeyFile(env()), id);
-    print(`revoked ${id}`);
-  });
-
+program.addCommand(keysCommands(env));
 program.addCommand(storeCommands(env));
 program.addCommand(runsCommands(env));
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { InvalidInputError } from '../src/errors';
 import { Duration, durationMs } from '../src/schemas/duration';
 import { DEFAULT_TASK_QUEUE } from '../src/loop/task-queues';
+import { toBlockList, type Exposure } from '../src/gateway/http/exposure';
 import { checkGatewayAddress, type GatewayAddress } from '../src/rollouts/gateway-address';
 import { packageRoot } from '../src/adapters/dist-path';
 
@@ -126,6 +127,13 @@ const Variables = z.object({
     .pipe(z.number().max(65_535))
     .default(8787)
     .describe('Its port; 0 picks one.'),
+  RATCHET_GATEWAY_TLS_CERT: optional(z.string()).describe(
+    'PEM file of its certificate, with those between it and the root. It speaks https then; needed beyond loopback unless a proxy encrypts.',
+  ),
+  RATCHET_GATEWAY_TLS_KEY: optional(z.string()).describe('PEM file of the certificate’s key.'),
+  RATCHET_GATEWAY_TRUSTED_PROXY: optional(z.string()).describe(
+    'Addresses and networks of the proxy that encrypts in front of it, joined by commas. Nobody else but this machine may connect then.',
+  ),
   RATCHET_SHUTDOWN_GRACE: Duration.default('20s')
     .transform(durationMs)
     .pipe(z.number().min(1_000, 'expected at least 1s'))
@@ -179,6 +187,11 @@ export type StoreLocation =
       readonly pathStyle: boolean | undefined;
     };
 
+/** As Exposure of src/gateway/http/exposure.ts, with files that were not read yet. */
+export type GatewayExposure =
+  | { readonly kind: 'tls'; readonly certPath: string; readonly keyPath: string }
+  | Extract<Exposure, { kind: 'proxies' }>;
+
 export interface LogSettings {
   readonly format: 'text' | 'json';
   readonly level: (typeof LOG_LEVELS)[number];
@@ -193,7 +206,12 @@ export interface Environment {
   readonly threads: number;
   readonly stateEvery: number;
   readonly spool: { readonly root: string; readonly maxBytes: number; readonly maxAgeMs: number };
-  readonly gateway: { readonly host: string; readonly port: number };
+  readonly gateway: {
+    readonly host: string;
+    readonly port: number;
+    /** Why it is safe to listen beyond loopback; null: nobody says so. */
+    readonly exposure: GatewayExposure | null;
+  };
   /** Path of the gateway's configuration file. */
   readonly gatewayConfig: string | null;
   readonly shutdownGraceMs: number;
@@ -227,7 +245,11 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
       maxBytes: env.RATCHET_SPOOL_MAX_BYTES,
       maxAgeMs: env.RATCHET_SPOOL_SECONDS * 1_000,
     },
-    gateway: { host: env.RATCHET_GATEWAY_HOST, port: env.RATCHET_GATEWAY_PORT },
+    gateway: {
+      host: env.RATCHET_GATEWAY_HOST,
+      port: env.RATCHET_GATEWAY_PORT,
+      exposure: exposureOf(env),
+    },
     gatewayConfig:
       env.RATCHET_GATEWAY_CONFIG === undefined ? null : resolve(env.RATCHET_GATEWAY_CONFIG),
     shutdownGraceMs: env.RATCHET_SHUTDOWN_GRACE,
@@ -254,6 +276,29 @@ function storeLocation(env: z.infer<typeof Variables>, home: string): StoreLocat
     endpoint: env.RATCHET_S3_ENDPOINT,
     pathStyle: env.RATCHET_S3_PATH_STYLE,
   };
+}
+
+function exposureOf({
+  RATCHET_GATEWAY_TLS_CERT: certPath,
+  RATCHET_GATEWAY_TLS_KEY: keyPath,
+  RATCHET_GATEWAY_TRUSTED_PROXY: proxy,
+}: z.output<typeof Variables>): GatewayExposure | null {
+  if ((certPath === undefined) !== (keyPath === undefined)) {
+    throw new InvalidInputError(
+      'the environment is not valid: RATCHET_GATEWAY_TLS_CERT and RATCHET_GATEWAY_TLS_KEY go together; set both, or neither',
+    );
+  }
+  const [first, ...others] = list(proxy ?? '');
+  if (certPath !== undefined && keyPath !== undefined) {
+    if (first === undefined)
+      return { kind: 'tls', certPath: resolve(certPath), keyPath: resolve(keyPath) };
+    throw new InvalidInputError(
+      'the environment is not valid: RATCHET_GATEWAY_TRUSTED_PROXY is for a gateway without TLS; unset it, or RATCHET_GATEWAY_TLS_CERT and _KEY',
+    );
+  }
+  if (first === undefined) return null;
+  toBlockList([first, ...others]);
+  return { kind: 'proxies', addresses: [first, ...others] };
 }
 
 function deploymentOf({

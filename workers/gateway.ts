@@ -4,12 +4,15 @@ import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createLocalKeyFile } from '../src/adapters/local-key-file/local-key-file';
+import { createLocalKeyUse } from '../src/adapters/local-key-use/local-key-use';
 import { hasCode } from '../src/adapters/local-store/fs-errors';
 import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
 import { createLocalSpool } from '../src/adapters/spool/local-spool';
 import { IntegrityError, InvalidInputError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/keys/api-keys';
+import type { KeyUseStore } from '../src/gateway/keys/key-use';
 import { createGateway } from '../src/gateway/app';
+import { assertSafe, type Exposure } from '../src/gateway/http/exposure';
 import { createSpoolDrain, type DrainLog } from '../src/gateway/recording/drain-spool';
 import { createRewardWriter } from '../src/gateway/recording/reward-writer';
 import type { LogEntry } from '../src/gateway/http/route';
@@ -19,7 +22,7 @@ import type { Spool } from '../src/gateway/recording/spool';
 import { createSpoolRecorder } from '../src/gateway/recording/spool-recorder';
 import { createPolicyServer } from '../src/policies/choice/policy-server';
 import { keyFolder } from './compose';
-import type { Environment } from './env';
+import type { Environment, GatewayExposure } from './env';
 import { createLog } from './log';
 import { openStore } from './open-store';
 import { openUpstreams } from './upstreams';
@@ -31,6 +34,10 @@ const DRAIN_GRACE_MS = 4_000;
 
 export function openKeyFile(env: Environment): ApiKeyStore {
   return createLocalKeyFile(join(keyFolder(env), 'api-keys.json'));
+}
+
+export function openKeyUse(env: Environment): KeyUseStore {
+  return createLocalKeyUse(join(keyFolder(env), 'used'));
 }
 
 /** The key that signs session tokens: made once, readable by its owner only. */
@@ -84,6 +91,29 @@ async function openSpool({ spool }: Environment): Promise<Spool> {
   });
 }
 
+/** @throws {InvalidInputError} naming the file. */
+async function readExposure(exposure: GatewayExposure | null): Promise<Exposure | null> {
+  if (exposure === null || exposure.kind !== 'tls') return exposure;
+  const read = async (path: string, variable: string): Promise<string> => {
+    try {
+      return await readFile(path, 'utf8');
+    } catch (cause) {
+      throw new InvalidInputError(
+        `a file of the gateway’s TLS cannot be read; ${variable} names it`,
+        {
+          context: { path },
+          cause,
+        },
+      );
+    }
+  };
+  return {
+    kind: 'tls',
+    cert: await read(exposure.certPath, 'RATCHET_GATEWAY_TLS_CERT'),
+    key: await read(exposure.keyPath, 'RATCHET_GATEWAY_TLS_KEY'),
+  };
+}
+
 /** Serves live traffic until `signal` aborts. @param onReady is called with the base URL once it listens. */
 export async function runGateway(
   env: Environment,
@@ -93,6 +123,8 @@ export async function runGateway(
   const own = createLog(env.log, { role: 'gateway' });
   const log = ({ level, message, ...fields }: LogEntry | DrainLog): void =>
     own[level](message, fields);
+  const exposure = await readExposure(env.gateway.exposure);
+  assertSafe(env.gateway.host, exposure); // before anything waits for a store
   const upstreams = await openUpstreams(env); // first: a mistake in its file is said at once
   const store = await openStore(env, { log: (line) => own.warn(line) });
   const runtime = await createThreadRuntime({ threads: 1 });
@@ -108,10 +140,11 @@ export async function runGateway(
       spoolStatus: () => ({ spool: spool.snapshot(), drain: drain.snapshot() }),
       signingKey: await signingKey(env),
       apiKeys: openKeyFile(env),
+      keyUse: openKeyUse(env),
       rewards: createRewardWriter(store),
       log,
     }),
-    env.gateway,
+    { ...env.gateway, exposure },
   );
   drain.start();
   try {

@@ -2,8 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { createHttpUpstreams } from '../src/adapters/upstream-http/http-upstreams';
 import { InvalidInputError } from '../src/errors';
-import { createModelTable } from '../src/gateway/upstreams/model-table';
-import { NO_UPSTREAMS, type Upstreams } from '../src/gateway/upstreams/upstreams';
+import { createUpstreams, NO_UPSTREAMS, type Upstreams } from '../src/gateway/upstreams/upstreams';
 import { GatewayConfig, type SecretReference } from '../src/schemas/gateway-config';
 import type { Environment } from './env';
 
@@ -23,7 +22,7 @@ export async function openUpstreams(
   for (const [name, { key }] of Object.entries(config.upstreams)) {
     if (key !== undefined) keys.set(name, await readSecret(key, name, processEnv));
   }
-  return { models: createModelTable(config, keys), transport: createHttpUpstreams() };
+  return createUpstreams(config, keys, createHttpUpstreams());
 }
 
 export async function readGatewayConfig(path: string): Promise<GatewayConfig> {

@@ -1,15 +1,21 @@
 import { Hono } from 'hono';
+import { describeError } from '../errors';
 import type { PolicyServer } from '../policies/policy-server';
 import type { ApiKeyStore } from './keys/api-keys';
 import { createAuthenticate } from './keys/auth';
+import type { KeyUseStore } from './keys/key-use';
+import { createKeyUse } from './keys/key-use';
 import type { GatewayCounters } from './metrics/counters';
 import { createCounters } from './metrics/counters';
 import type { SpoolStatus } from './metrics/gateway-metrics';
 import type { Recorder } from './recording/recorder';
+import type { Redaction } from './recording/redaction';
+import { NO_REDACTION, redactRecorder, redactRewards } from './recording/redaction';
 import { RequestError } from './http/request-error';
 import type { RewardWriter } from './recording/reward-writer';
 import type { Models } from './model-name';
 import { chat } from './protocols/chat/chat';
+import { responses } from './protocols/responses/responses';
 import type { LogEntry } from './http/route';
 import type { GatewayEnv } from './http/gateway-context';
 import { createRoutes } from './http/route';
@@ -29,10 +35,14 @@ export interface GatewayDeps {
   /** @default none */
   readonly upstreams?: Upstreams;
   readonly recorder: Recorder;
+  /** What is done to everything that is written. @default nothing */
+  readonly redaction?: Redaction;
   /** 32 bytes, the same for every gateway that shall accept the others' session keys and response ids. */
   readonly signingKey: Uint8Array;
   /** null lets in nobody but sessions: the gateway of a rollout worker. */
   readonly apiKeys: ApiKeyStore | null;
+  /** Where it is written when keys were last used. @default nowhere */
+  readonly keyUse?: KeyUseStore;
   /** null does not offer `/v1/feedback`. */
   readonly rewards: RewardWriter | null;
   /** @default 4 MiB */
@@ -55,22 +65,26 @@ export function createGateway({
   counters = createCounters(),
   log = () => undefined,
   upstreams = NO_UPSTREAMS,
+  redaction = NO_REDACTION,
   ...deps
 }: GatewayDeps): Gateway {
-  const { signingKey, routing, rewards, spoolStatus } = deps;
+  const { signingKey, routing, spoolStatus } = deps;
+  // Nobody below has another way to write.
+  const recorder = redactRecorder(deps.recorder, redaction);
+  const rewards = deps.rewards === null ? null : redactRewards(deps.rewards, redaction);
   const models: Models = { routing, upstreams: upstreams.models };
-  const authenticate = createAuthenticate(signingKey, deps.apiKeys, now);
+  const authenticate = createAuthenticate(signingKey, deps.apiKeys, now, keyUse(deps.keyUse, log));
   const routes = createRoutes({ authenticate, counters, log });
 
   const app = new Hono<GatewayEnv>();
-  for (const protocol of [chat]) {
+  for (const protocol of [chat, responses]) {
     app.post(
       `/v1${protocol.path}`,
       routes.admit(
         ['session', 'agent'],
         modelCalls(protocol, {
-          ...{ ...deps, models, bodyLimitBytes, now, counters, log },
-          transport: upstreams.transport,
+          ...{ ...deps, recorder, redaction, models, bodyLimitBytes, now, counters, log },
+          upstreams,
         }),
         (error, requestId) => protocol.errorBody(error, requestId),
       ),
@@ -82,14 +96,14 @@ export function createGateway({
   );
   app.post(
     '/v1/sessions',
-    routes.admit(['runner', 'admin'], openSession({ signingKey, bodyLimitBytes, now })),
+    routes.admit(['runner', 'admin'], openSession({ signingKey, bodyLimitBytes, redaction, now })),
   );
   if (rewards !== null) {
     app.post(
       '/v1/feedback',
       routes.admit(
         ['agent', 'scorer', 'admin'],
-        postFeedback({ rewards, signingKey, bodyLimitBytes, now }),
+        postFeedback({ rewards, redaction, signingKey, bodyLimitBytes, now }),
       ),
     );
   }
@@ -103,4 +117,15 @@ export function createGateway({
   });
   app.onError((error, c) => routes.fail(c, error));
   return app;
+}
+
+function keyUse(
+  store: KeyUseStore | undefined,
+  log: (entry: LogEntry) => void,
+): (id: string, nowMs: number) => void {
+  if (store === undefined) return () => undefined;
+  return createKeyUse(store, (error) => {
+    const message = 'when a key was last used is not shown';
+    log({ level: 'warn', message, requestId: '-', error: describeError(error) });
+  });
 }

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { IntegrityError, NotFoundError } from '../errors';
 import type { PolicyAnswer, PolicyServer, ServedPolicy } from '../policies/policy-server';
 import { isForward } from '../policies/policy-server';
@@ -12,7 +12,7 @@ import type { Models, ResolvedPolicy } from './model-name';
 import { unknownModel } from './model-name';
 import type { ProtocolCall, UpstreamAnswer } from './protocols/protocol';
 import type { RecordedCall } from './recording/recorder';
-import { CALL_BYTES, createResponseId } from './keys/response-id';
+import { CALL_BYTES, createResponseId, type ResponseIdPrefix } from './keys/response-id';
 import type { SessionClaims } from './keys/session-token';
 import type { ModelTarget } from './upstreams/model-table';
 import { costMicros } from './upstreams/cost';
@@ -33,8 +33,12 @@ export interface Caller {
   readonly agent: string;
   /** The id under which the session is stored. */
   readonly session: string;
+  /** Whether the client named it: else each of its calls is a session of its own. */
+  readonly isNamed: boolean;
   /** null for live traffic. */
   readonly claims: SessionClaims | null;
+  /** Who uses the agent, as the request names them. */
+  readonly user?: string;
 }
 
 export interface ModelCall {
@@ -59,17 +63,23 @@ export interface PolicyChoiceOf {
   readonly sampling: Sampling;
 }
 
+export interface ModelCallOptions {
+  /** Of the answer's id. */
+  readonly prefix: ResponseIdPrefix;
+  /** Which upstreams the policy may have answer. */
+  readonly forwards: (patch: RequestPatch) => boolean;
+}
+
 /**
  * Lets a policy answer one request, and describes the decision that it took; or lets it choose an upstream to answer. Writes nothing.
  *
- * @param forwards which upstreams it may choose.
  */
 export async function callModel(
   deps: ModelCallDeps,
   caller: Caller,
   call: ProtocolCall,
   model: ResolvedPolicy,
-  forwards: (patch: RequestPatch) => boolean,
+  { prefix, forwards }: ModelCallOptions,
 ): Promise<ModelCall | ForwardedCall> {
   const { request, toolset } = call;
   const { signingKey } = deps;
@@ -95,9 +105,10 @@ export async function callModel(
   const seed =
     caller.claims === null || caller.claims.draw === null
       ? randomBytes(CALL_BYTES)
-      : hashOf([...asked, model.checkpoint, sampling.temperature]);
+      : hashOf(signingKey, [...asked, model.checkpoint, sampling.temperature]);
   const { sampled } = answer;
-  const id = createResponseId(signingKey, { ...caller, isDecision: sampled !== null, call: seed });
+  const isDecision = sampled !== null;
+  const id = createResponseId(signingKey, { ...caller, isDecision, call: seed, prefix });
   if (sampled === null) return { id, answer, recorded: null, atMs };
 
   const decision: Decision = {
@@ -110,9 +121,8 @@ export async function callModel(
     latencyMs,
     at: new Date(atMs).toISOString(),
   };
-  const { agent, session } = caller;
   const tools = toolset?.tools ?? null;
-  return { id, answer, recorded: { agent, session, decision, messages, tools }, atMs };
+  return { id, answer, recorded: { ...whose(caller), decision, messages, tools }, atMs };
 }
 
 /**
@@ -130,11 +140,11 @@ export function describeUpstreamCall(
   { latencyMs, choice }: { readonly latencyMs: number; readonly choice: PolicyChoiceOf | null },
 ): RecordedCall {
   const { agent, session, claims } = caller;
-  const { request, toolset } = call;
+  const { request, toolset, previousId, conversationId } = call;
   const { context, messages } = contextOf(call);
   const [output, ...others] = answer.outputs;
   const alternatives = others.map((message) => addMessage(messages, message));
-  const { finishReason, tokens, responseId, usage } = answer;
+  const { finishReason, tokens, responseId, itemIds, usage } = answer;
   const decision: Decision = {
     id: createResponseId(signingKey, {
       ...{ agent, session, isDecision: true, call: randomBytes(CALL_BYTES) },
@@ -145,7 +155,12 @@ export function describeUpstreamCall(
     toolset: toolset?.id ?? null,
     output: addMessage(messages, output),
     ...(alternatives.length === 0 ? {} : { alternatives }),
-    upstream: { name: upstream.name, model, responseId },
+    upstream: {
+      ...{ name: upstream.name, model, responseId },
+      ...(itemIds === undefined ? {} : { itemIds: [...itemIds] }),
+      ...(previousId === null ? {} : { previousId }),
+      ...(conversationId === null ? {} : { conversationId }),
+    },
     ...(choice ?? {
       ...{ policy: null, checkpoint: null },
       sampled: { kind: 'text', finishReason, tokens },
@@ -153,7 +168,11 @@ export function describeUpstreamCall(
     }),
     at: new Date(now()).toISOString(),
   };
-  return { agent, session, decision, messages, tools: toolset?.tools ?? null };
+  return { ...whose(caller), decision, messages, tools: toolset?.tools ?? null };
+}
+
+function whose({ agent, session, user }: Caller): Pick<RecordedCall, 'agent' | 'session' | 'user'> {
+  return { agent, session, ...(user === undefined ? {} : { user }) };
 }
 
 /** The request's messages by their ids, and the ids in order. */
@@ -190,7 +209,7 @@ async function serve(
   }
 }
 
-/** What was asked, as 16 bytes: the same for a client's retry of the same request. */
-function hashOf(asked: readonly unknown[]): Uint8Array {
-  return createHash('sha256').update(JSON.stringify(asked)).digest().subarray(0, CALL_BYTES);
+/** What was asked, as 16 bytes: the same for a client's retry of the same request. Keyed, so that nobody can try out what was asked. */
+function hashOf(key: Uint8Array, asked: readonly unknown[]): Uint8Array {
+  return createHmac('sha256', key).update(JSON.stringify(asked)).digest().subarray(0, CALL_BYTES);
 }

@@ -8,13 +8,16 @@ import type { Protocol, ProtocolCall } from './protocols/protocol';
 import type { Answer } from './http/answer';
 import { readSse } from './http/sse';
 import { answerHeaders } from './upstreams/answer-headers';
-import { askUpstream, readAnswer, type AskedUpstream } from './upstreams/ask-upstream';
+import { askUpstream } from './upstreams/ask-upstream';
+import { contentType, type AskedUpstream } from './upstreams/attempt';
 import type { ModelTarget } from './upstreams/model-table';
-import { UpstreamError, type UpstreamTransport } from './upstreams/upstream';
+import { stickyKey } from './upstreams/sticky-key';
+import { UpstreamError } from './upstreams/upstream';
+import type { Upstreams } from './upstreams/upstreams';
 
 export interface RelayDeps
   extends Pick<ModelCallDeps, 'signingKey' | 'now'>, Pick<CallRecordDeps, 'log'> {
-  readonly transport: UpstreamTransport;
+  readonly upstreams: Upstreams;
 }
 
 export interface RelayedCall {
@@ -57,35 +60,45 @@ export async function relayAnswer(
 async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall): Promise<Answer> {
   const { caller, call, record, requestId, signal } = relayed;
   const startedAt = performance.now();
-  const asked = await askUpstream(deps.transport, protocol, call, relayed.targets, relayed);
-  const { target, response, reader } = asked;
-  const headers = answerHeaders(response);
-  const contentType = String(response.headers['content-type'] ?? 'application/json');
+  const asked = await askUpstream(deps.upstreams, protocol, call, relayed.targets, {
+    ...{ header: relayed.header, signal, stickyKey: stickyKey(caller, call) },
+    onRetry(error) {
+      const message = 'an upstream gave no answer, and is asked again or another one is';
+      deps.log({ level: 'warn', message, requestId, error });
+    },
+  });
+  const headers = answerHeaders(asked.response);
+  if (asked.kind === 'refused') return refusal(asked, record, headers);
+  const { target, reader } = asked;
 
   const decide = async (): Promise<void> => {
-    const answer = reader.answer();
-    if (answer === null)
+    const whole = reader.answer();
+    if (whole === null)
       throw new UpstreamError('cut', BROKEN_OFF, { upstream: target.upstream.name });
     const latencyMs = performance.now() - startedAt;
     const { asked: from = call, choice = null } = relayed.forwarded ?? {};
     const measured = { latencyMs, choice };
-    await record.decide(describeUpstreamCall(deps, caller, from, target, answer, measured));
+    await record.decide(describeUpstreamCall(deps, caller, from, target, whole, measured));
   };
 
-  if (response.status >= 300) return refusal(asked, record, contentType, headers);
-  if (call.isStream && contentType.startsWith('text/event-stream')) {
-    return { events: relayEvents(), headers };
+  const failed = (): void =>
+    record.refused(502, `the upstream ${target.upstream.name} said that it failed`);
+
+  if (asked.kind === 'stream') return { events: relayEvents(asked.body), headers };
+  const answer = { text: asked.text, contentType: contentType(asked.response), headers };
+  if (reader.hasFailed()) {
+    failed();
+    return answer;
   }
-  const text = reader.whole(await readAnswer(asked));
   await decide();
   record.answered();
-  return { text, contentType, headers };
+  return answer;
 
-  async function* relayEvents(): AsyncGenerator<string> {
+  async function* relayEvents(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
     let held = '';
     try {
       try {
-        for await (const events of readSse(response.body)) {
+        for await (const events of readSse(body)) {
           let shown = '';
           let isLast = false;
           for (const event of events) {
@@ -98,7 +111,13 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
           if (isLast) break;
         }
       } catch (error) {
-        if (reader.answer() === null) throw error; // else all that matters has come
+        // Else all that matters has come.
+        if (reader.answer() === null && !reader.hasFailed()) throw error;
+      }
+      if (reader.hasFailed()) {
+        failed();
+        yield held;
+        return;
       }
       await decide();
       record.answered();
@@ -119,21 +138,20 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
 const BROKEN_OFF = 'the upstream ended its answer before it was whole';
 
 /** Error details must survive: a client that is told to wait knows for how long. Of our own key's troubles the agent learns nothing. */
-async function refusal(
-  asked: AskedUpstream,
+function refusal(
+  { target, response, text }: Extract<AskedUpstream, { readonly kind: 'refused' }>,
   record: CallRecord,
-  contentType: string,
   headers: Readonly<Record<string, string>>,
-): Promise<Answer> {
-  const { status } = asked.response;
-  const text = await readAnswer(asked);
+): Answer {
+  const { status } = response;
+  const { name } = target.upstream;
   if (status < 400 || status === 401 || status === 403) {
     throw new UpstreamError(
       'garbage',
       `the upstream refused us: expected an answer, got HTTP status ${status}; is its key right?`,
-      { upstream: asked.target.upstream.name },
+      { upstream: name },
     );
   }
-  record.refused(status, `the upstream ${asked.target.upstream.name} answered ${status}`);
-  return { status, text, contentType, headers };
+  record.refused(status, `the upstream ${name} answered ${status}`);
+  return { status, text, contentType: contentType(response), headers };
 }

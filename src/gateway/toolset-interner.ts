@@ -6,7 +6,7 @@ import { parseJson, validate } from './http/json-body';
 
 /** The tools of a request, the same objects for the same JSON text: what is derived from them can be kept in a WeakMap. */
 export interface Toolset {
-  /** sha256 of the canonical JSON. */
+  /** sha256 of the canonical JSON of `tools`. */
   readonly id: string;
   readonly tools: Tool[];
 }
@@ -31,6 +31,11 @@ const MAX_OCCURRENCES = 4;
 
 const Tools = z.array(Tool);
 
+/** A list of tools as a protocol writes it, in the internal form. @throws {RequestError} 400 */
+export type ReadTools = (list: readonly unknown[]) => Tool[];
+
+const asTheyAre: ReadTools = (list) => validate(Tools, list, ['tools']);
+
 /**
  * Parses bodies whose list of tools was mostly seen before. An agent sends the same 20 KB of tools with each call, and parsing, checking
  * and hashing them would cost many times what all the rest of a request does.
@@ -42,6 +47,8 @@ const Tools = z.array(Tool);
 export class ToolsetInterner {
   /** Most recently used first. */
   readonly #known: Known[] = [];
+
+  constructor(readonly readTools: ReadTools = asTheyAre) {}
 
   /** @throws {RequestError} 400 if the text is not JSON, or a tool is not valid. */
   parse(text: string): ParsedBody {
@@ -65,18 +72,17 @@ export class ToolsetInterner {
     if (!isObject(body) || !Array.isArray(body['tools']) || body['tools'].length === 0) {
       return { body, toolset: null };
     }
-    const tools = validate(Tools, body['tools'], ['tools']);
+    const tools = this.readTools(body['tools']);
     const toolset: Toolset = { id: sha256Hex(canonicalJson(tools)), tools };
-    this.#remember(text, toolset);
+    this.#remember(text, canonicalJson(body['tools']), toolset);
     return { body: { ...body, tools }, toolset };
   }
 
   /** Under the first list in the text that has the same JSON. */
-  #remember(text: string, toolset: Toolset): void {
+  #remember(text: string, json: string, toolset: Toolset): void {
     for (const start of toolListStarts(text)) {
       const list = text.slice(start, endOfArray(text, start));
-      if (list.length > MAX_LENGTH || sha256Hex(canonicalJson(parseJson(list))) !== toolset.id)
-        continue;
+      if (list.length > MAX_LENGTH || canonicalJson(parseJson(list)) !== json) continue;
       // Copied: a slice would keep the whole body in memory.
       this.#known.unshift({ text: Buffer.from(list).toString(), toolset });
       if (this.#known.length > MAX_KNOWN) this.#known.pop();

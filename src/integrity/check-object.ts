@@ -5,7 +5,7 @@ import type { ObjectStore } from '../storage/object-store';
 
 /** What is wrong with one object. */
 export interface Found {
-  readonly problem: 'damaged' | 'missing' | 'unreadable';
+  readonly problem: 'damaged' | 'missing' | 'unreadable' | 'unlisted';
   readonly expected: string;
   readonly got: string;
   /** What a person can do. */

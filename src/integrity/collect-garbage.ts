@@ -234,6 +234,7 @@ function isUnreferenced(
     case 'record':
     case 'feedback':
     case 'live':
+    case 'live-hour':
     case 'gc':
     case 'quarantine':
     case 'unknown':

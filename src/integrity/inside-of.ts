@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { IntegrityError } from '../errors';
 import { decodeCheckpoint } from '../policies/choice/checkpoint';
 import { LiveLine } from '../schemas/live-line';
+import { FeedbackRecord } from '../schemas/feedback';
 import { RewardRecord } from '../schemas/reward';
 import { readCheckpoint } from '../storage/checkpoints';
 import { parseJson, readJsonLines } from '../storage/json-objects';
@@ -28,7 +29,7 @@ export async function insideOf(
     case 'rewards':
       return references.objects.has(key) ? () => readJsonLines(store, key, RewardRecord) : null;
     case 'feedback':
-      return () => readJsonLines(store, key, RewardRecord);
+      return () => readJsonLines(store, key, FeedbackRecord);
     case 'record':
       return () => readIterationRecord(store, key);
     case 'evidence':
@@ -55,10 +56,13 @@ async function checkSegment(store: ObjectStore, key: string): Promise<void> {
       known.add(line.id);
       continue;
     }
-    for (const { context, toolset, output } of line.trajectory.decisions) {
-      const lacking = [...context, output, ...(toolset === null ? [] : [toolset])].find(
-        (id) => !known.has(id),
-      );
+    for (const { context, toolset, output, alternatives = [] } of line.trajectory.decisions) {
+      const lacking = [
+        ...context,
+        output,
+        ...alternatives,
+        ...(toolset === null ? [] : [toolset]),
+      ].find((id) => !known.has(id));
       if (lacking === undefined) continue;
       throw new IntegrityError('a segment lacks what one of its decisions names', {
         context: { key, trajectory: line.trajectory.id, id: lacking },

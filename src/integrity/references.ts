@@ -9,6 +9,7 @@ import {
   type IterationRecord,
   RunRecord,
 } from '../schemas/run-records';
+import { LiveHour } from '../schemas/live-hour';
 import { decodeChecked } from '../storage/checked-json';
 import { parseJson } from '../storage/json-objects';
 import {
@@ -27,6 +28,7 @@ import type { ObjectEntry, ObjectStore } from '../storage/object-store';
 import { Routing } from '../storage/routing';
 import { readEvidence, readIterationRecord } from '../storage/run-records';
 import { Claim } from '../storage/sweep';
+import { segmentKeyOf } from '../trajectories/live-hours';
 import { createDocumentCache, type DocumentCache } from './document-cache';
 import { readLineage, type Lineage } from './lineage';
 
@@ -244,6 +246,14 @@ export async function readReferences(
           if (record === null) unreadableRuns.add(place.run);
         }
         if (record !== null) records.push({ key, folder: place.run, record });
+        break;
+      }
+      case 'live-hour': {
+        const listed = await read(entry, (bytes) => parseJson(bytes, LiveHour, key));
+        if (listed === null) break;
+        for (const { name, sha256, sizeBytes } of listed.segments) {
+          nameObject({ key: segmentKeyOf(place, { name }), sha256, sizeBytes }, key);
+        }
         break;
       }
       case 'quarantine': {

@@ -1,4 +1,5 @@
 import { IntegrityError, NotFoundError } from '../errors';
+import { LiveHour } from '../schemas/live-hour';
 import { DroppedRecord, RunRecord } from '../schemas/run-records';
 import { z } from 'zod';
 import { decodeChecked } from '../storage/checked-json';
@@ -15,6 +16,7 @@ import { Claim, GcState } from '../storage/sweep';
 import { checkDocument, checkHash, checkReading, type Found } from './check-object';
 import { checkPointer } from './check-pointer';
 import { readMarkFile } from './garbage-marks';
+import { checkListed, isListed } from './check-listed';
 import { insideOf } from './inside-of';
 import { readReferences, type References } from './references';
 
@@ -136,9 +138,16 @@ export async function verifyStore(
         return key === gcStateKey()
           ? checkDocument(store, key, (raw) => parseJson(raw, GcState, key))
           : checkReading(() => readMarkFile(store, key)); // damaged, it would stop every collection
+      case 'live-hour':
+        return checkDocument(store, key, (raw) => parseJson(raw, LiveHour, key));
+      case 'live': {
+        const named = references.objects.get(key);
+        if (named === undefined) return checkListed(store, key);
+        const found = await checkHash(store, key, named.ref, onBytes);
+        return found !== null && (await isListed(store, key)) ? found : null;
+      }
       case 'state':
       case 'feedback':
-      case 'live':
       case 'quarantine':
       case 'probe':
       case 'unknown':
@@ -181,6 +190,7 @@ export async function verifyStore(
 
   for (const { kind, key, expected, by } of mustExist(entries, references, await manifests())) {
     if ((await store.head(key)) !== null) continue; // written since it was listed
+    if (kind === 'live' && !(await isListed(store, key))) continue; // erased since it was listed
     findings.push({
       ...{ kind, key, problem: 'missing', expected, got: 'no object' },
       action: { kind: 'reported' },

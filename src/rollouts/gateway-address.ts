@@ -1,5 +1,5 @@
-import { BlockList, isIP } from 'node:net';
 import { InvalidInputError } from '../errors';
+import { isLoopback } from '../gateway/http/loopback';
 import type { AgentSpec } from '../ports/agent-runner';
 
 /** Where the gateways of a worker's rollout batches are. Each batch has one, on a port of its own. */
@@ -61,15 +61,4 @@ export function unreachableFor(
       ? [name]
       : [],
   );
-}
-
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
-
-function isLoopback(hostname: string): boolean {
-  const host = hostname.replace(/^\[|\]$/g, '');
-  const family = isIP(host);
-  if (family === 0) return host === 'localhost' || host.endsWith('.localhost');
-  return loopback.check(host, family === 4 ? 'ipv4' : 'ipv6');
 }

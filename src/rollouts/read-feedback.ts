@@ -20,7 +20,8 @@ export interface FeedbackSource {
 
 /**
  * What a choice policy learns from: each decision of each group, with the trajectory's reward. A group of which
- * infrastructure took a member is left out whole: the members that remain are survivors, not a sample.
+ * infrastructure took a member is left out whole: the members that remain are survivors, not a sample. A decision that may not be trained
+ * on (see Decision) is left out alone: its trajectory is whole, and its reward counts for the others.
  *
  * No task and no reference is read here; see test/activities/labels.test.ts.
  *
@@ -43,9 +44,9 @@ export async function readFeedback(
         broken.add(group);
         continue;
       }
-      const feedback = trajectory.decisions.map((decision) =>
-        toFeedback(config, segment, trajectory, decision, reward),
-      );
+      const feedback = trajectory.decisions
+        .filter(({ untrainable }) => untrainable === undefined)
+        .map((decision) => toFeedback(config, segment, trajectory, decision, reward));
       const others = byTask.get(group);
       if (others === undefined) byTask.set(group, feedback);
       else others.push(...feedback);

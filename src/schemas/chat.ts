@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Message, Tool } from './message';
+import { hasFunction, Message, Tool } from './message';
 
 /** The body of `POST /v1/chat/completions`. Fields that we do not read survive (unknown fields must reach an upstream). */
 export const ChatRequest = z.looseObject({
@@ -9,7 +9,13 @@ export const ChatRequest = z.looseObject({
   tool_choice: z
     .union([
       z.enum(['none', 'auto', 'required']),
-      z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: z.string() }) }),
+      // A function; or `allowed_tools`, `custom` and the like, which are an upstream's business.
+      z
+        .looseObject({
+          type: z.string(),
+          function: z.looseObject({ name: z.string() }).optional(),
+        })
+        .refine(hasFunction, { message: 'expected the function and its name', path: ['function'] }),
     ])
     .nullish(),
   stream: z.boolean().nullish(),

@@ -1,13 +1,24 @@
 import { z } from 'zod';
 import { Digest } from './ids';
 
+/**
+ * A list of thousands of numbers is checked as a whole: zod makes an object for each of them, which cost a third of what it takes to record
+ * a long answer.
+ */
+const listOf = (isOne: (value: unknown) => boolean, expected: string): z.ZodType<number[]> =>
+  z.custom<number[]>((value) => Array.isArray(value) && value.every(isOne), `expected ${expected}`);
+const TokenIds = listOf(
+  (id) => Number.isSafeInteger(id) && (id as number) >= 0,
+  'a list of token ids: whole numbers, at least 0',
+);
+
 /** Token ids and log-probabilities as the engine gave them: nothing is ever tokenized again. */
 export const SampledTokens = z.strictObject({
   /** Of the whole prompt, as the engine read it; null where it does not say. */
-  prompt: z.array(z.int().min(0)).nullable(),
-  completion: z.array(z.int().min(0)),
+  prompt: TokenIds.nullable(),
+  completion: TokenIds,
   /** ln π(token | everything before it), one per token of the completion; null where the engine does not say. */
-  logprobs: z.array(z.number()).nullable(),
+  logprobs: listOf(Number.isFinite, 'a list of numbers').nullable(),
 });
 export type SampledTokens = z.infer<typeof SampledTokens>;
 
@@ -68,9 +79,20 @@ export const Decision = z.strictObject({
   output: z.string(),
   /** Ids of the other choices, where the request asked for several (`n`). */
   alternatives: z.array(z.string()).optional(),
-  /** Which upstream wrote the answer, under what model name there, and how it names its answer; left out where our own policy did. */
+  /** Which upstream wrote the answer, and under what model name there; left out where our own policy did. */
   upstream: z
-    .strictObject({ name: z.string(), model: z.string(), responseId: z.string().nullable() })
+    .strictObject({
+      name: z.string(),
+      model: z.string(),
+      /** How it names its answer. */
+      responseId: z.string().nullable(),
+      /** How it names the pieces of its answer: a later call may hold `{type: "item_reference", id}` in their place. */
+      itemIds: z.array(z.string()).optional(),
+      /** The `responseId` that the call went on from, where the upstream holds the conversation: `context` has only what is new since. */
+      previousId: z.string().optional(),
+      /** The conversation that it holds, by its own name: `context` has only what is new in it. */
+      conversationId: z.string().optional(),
+    })
     .optional(),
   sampled: Sampled,
   sampling: Sampling,
@@ -80,5 +102,9 @@ export const Decision = z.strictObject({
   costMicros: z.number().min(0).optional(),
   latencyMs: z.number().min(0),
   at: z.iso.datetime(),
+  /** A pseudonym of who used the agent, where the request says. */
+  user: z.string().optional(),
+  /** Why nothing may be trained on this decision: its token ids stood for secrets that were replaced in its texts, so they were dropped. */
+  untrainable: z.enum(['redacted']).optional(),
 });
 export type Decision = z.infer<typeof Decision>;

@@ -55,6 +55,8 @@ export const Target = z.strictObject({
   upstream: Name,
   /** What the model is called there; the name that the agent used when left out. */
   model: z.string().min(1).optional(),
+  /** Its share of the sessions, beside the other targets' weights. */
+  weight: z.number().positive().max(1_000_000).default(1),
 });
 export type Target = z.infer<typeof Target>;
 
@@ -63,6 +65,33 @@ const ModelName = z
   .string()
   .regex(/^[\x21-\x7e]{1,200}$/, 'expected printable characters without spaces')
   .refine((name) => !name.startsWith('ratchet/'), 'names under ratchet/ are those of policies');
+
+/** What happens when an upstream gives no answer; src/gateway/upstreams/retry-rules.ts says which failures are tried again where. */
+export const RetryConfig = z.strictObject({
+  /** Requests for one call, the first included. */
+  attempts: z.int().min(1).max(10).default(3),
+  /** From a call's start to its last attempt. What asks for a longer wait is handed on with its `Retry-After`. */
+  patience: Duration.default('30s'),
+  /** Between two attempts at the same upstream, where it does not say how long to wait. */
+  backOff: z
+    .strictObject({ first: Duration.default('250ms'), longest: Duration.default('8s') })
+    .prefault({}),
+  /** Whether another upstream is asked where one has not begun to answer in time. It may still be at work: the answer may be paid for twice. */
+  slow: z.boolean().default(false),
+  /** Retries are at most this share of the calls, beyond the first few: an outage must not become a flood. */
+  budget: z.number().min(0).max(1).default(0.2),
+});
+export type RetryConfig = z.infer<typeof RetryConfig>;
+
+/** When an upstream that keeps failing is not asked any more, see src/gateway/upstreams/circuit-breaker.ts. */
+export const BreakerConfig = z.strictObject({
+  /** Failures in a row. */
+  failures: z.int().min(1).max(1_000).default(5),
+  /** Until it is tried again with one call; twice as long after each try that fails. */
+  open: Duration.default('5s'),
+  longest: Duration.default('2m'),
+});
+export type BreakerConfig = z.infer<typeof BreakerConfig>;
 
 /** The gateway's configuration file (`RATCHET_GATEWAY_CONFIG`). */
 export const GatewayConfig = z
@@ -74,6 +103,8 @@ export const GatewayConfig = z
      * model `router/planner`. An agent whose calls have several roles is given one name, and so one policy, for each.
      */
     policies: z.record(ModelName, Name).default({}),
+    retries: RetryConfig.prefault({}),
+    breaker: BreakerConfig.prefault({}),
   })
   .superRefine(({ upstreams, models, policies }, context) => {
     for (const name of Object.keys(policies)) {

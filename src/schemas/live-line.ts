@@ -10,6 +10,8 @@ export const LiveIntent = z.strictObject({
   agent: Name,
   /** As the client asked for it. */
   model: z.string(),
+  /** A pseudonym of who used the agent, where the request says. */
+  user: z.string().optional(),
   at: z.iso.datetime(),
 });
 export type LiveIntent = z.infer<typeof LiveIntent>;

@@ -71,6 +71,11 @@ export async function readJsonLines<T>(
   schema: z.ZodType<T>,
 ): Promise<T[]> {
   const { key, bytes } = await read(store, source);
+  return parseJsonLines(bytes, schema, key);
+}
+
+/** @throws {IntegrityError} naming the line that is not JSON or not of this schema. */
+export function parseJsonLines<T>(bytes: Uint8Array, schema: z.ZodType<T>, key: string): T[] {
   const lines = decodeUtf8(bytes, key).split('\n');
   if (lines.pop() !== '') {
     throw new IntegrityError('a segment is cut off: expected a line end as its last byte', {

@@ -182,6 +182,20 @@ export function livePrefix(agent: string, day?: string): string {
   return day === undefined ? prefix : `${prefix}${matching(DAY, 'day', day)}/`;
 }
 
+/** `v1/live/<agent>/<day>/<hour>/`, with the slash: the segments of one hour (UTC). */
+export function liveHourFolder(agent: string, day: string, hour: number): string {
+  return `${livePrefix(agent, day)}${hourOf(hour)}/`;
+}
+
+/** `v1/live-hours/<agent>/<day>/<hour, 2 digits>.json`: which live segments there are of that hour. Derived from them. */
+export function liveHourKey(agent: string, day: string, hour: number): string {
+  return `${liveHoursPrefix(agent)}${matching(DAY, 'day', day)}/${hourOf(hour)}.json`;
+}
+
+export function liveHoursPrefix(agent: string): string {
+  return `${VERSION}/live-hours/${name('agent', agent)}/`;
+}
+
 /** `v1/claims/<name>.json`: content that a writer relies on and has not named anywhere yet. `claim` must be unique to the write. */
 export function claimKey(claim: string): string {
   return `${claimsPrefix()}${segment('claim', claim)}.json`;

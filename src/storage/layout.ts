@@ -20,6 +20,12 @@ export type Place =
       readonly run: string;
       readonly iteration: number;
     }
+  | {
+      readonly kind: 'live-hour';
+      readonly agent: string;
+      readonly day: string;
+      readonly hour: number;
+    }
   | { readonly kind: 'feedback' | 'live' | 'claim' | 'gc' | 'quarantine' | 'probe' | 'unknown' };
 
 export type PlaceKind = Place['kind'];
@@ -53,6 +59,10 @@ const PLACES: readonly (readonly [RegExp, (...groups: string[]) => Place])[] = [
     }),
   ],
   [re('rewards/.+'), () => ({ kind: 'feedback' })],
+  [
+    re('live-hours/([^/]+)/(\\d{4}-\\d\\d-\\d\\d)/(\\d\\d)\\.json'),
+    (agent, day, hour) => ({ kind: 'live-hour', agent, day, hour: Number(hour) }),
+  ],
   [re('live/.+'), () => ({ kind: 'live' })],
   [re('claims/[^/]+\\.json'), () => ({ kind: 'claim' })],
   [re('gc/.+'), () => ({ kind: 'gc' })],

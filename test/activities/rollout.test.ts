@@ -64,7 +64,7 @@ describe('a rollout batch', () => {
       const question = segment.message(decision?.context[0] ?? '');
       const n = first?.task?.split('-')[1] ?? '';
       expect(question).toEqual({ role: 'user', content: `query train ${n}` });
-      expect(segment.message(decision?.output ?? '').tool_calls?.[0]?.function.name).toBe(
+      expect(segment.message(decision?.output ?? '').tool_calls?.[0]?.function?.name).toBe(
         armOf(decision),
       );
     }

@@ -39,7 +39,7 @@ export function createFakePolicyServer(
         const message = { role: 'assistant' as const, content: 'done' };
         return { message, finishReason: 'stop', sampled: null, usage };
       }
-      const names = (request.tools ?? []).map((tool) => tool.function.name);
+      const names = (request.tools ?? []).map((tool) => tool.function?.name ?? '');
       const arm = names[sampling.temperature === 0 ? 0 : Math.floor(uniform * names.length)];
       if (arm === undefined) throw new NotFoundError('the fake was asked without tools');
       const call = {

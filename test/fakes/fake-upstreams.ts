@@ -1,6 +1,10 @@
-import { createModelTable } from '../../src/gateway/upstreams/model-table';
-import type { Upstream, UpstreamRequest } from '../../src/gateway/upstreams/upstream';
-import type { Upstreams } from '../../src/gateway/upstreams/upstreams';
+import type {
+  Upstream,
+  UpstreamRequest,
+  UpstreamTransport,
+} from '../../src/gateway/upstreams/upstream';
+import type { Clock, Upstreams } from '../../src/gateway/upstreams/upstreams';
+import { createUpstreams, REAL_CLOCK } from '../../src/gateway/upstreams/upstreams';
 import { GatewayConfig } from '../../src/schemas/gateway-config';
 
 export interface FakeAnswer {
@@ -16,32 +20,42 @@ export interface FakeUpstreams extends Upstreams {
   readonly requests: readonly (UpstreamRequest & { readonly upstream: Upstream })[];
   /** Answers the next request that has no answer yet. An error is thrown instead of an answer. */
   answer(answer: FakeAnswer | Error): void;
+  /** Answers every request to that upstream for which nothing else is scripted. */
+  always(upstream: string, answer: () => FakeAnswer | Error): void;
   /** The same with a JSON body. */
   answerJson(body: unknown, rest?: Omit<FakeAnswer, 'chunks'>): void;
   /** The same with events, one per chunk. */
   answerEvents(events: readonly string[]): void;
 }
 
-/** Upstreams without a network: each request takes the next scripted answer. */
+/**
+ * Upstreams without a network: each request takes the next scripted answer. Nothing is tried again unless the configuration says so.
+ *
+ * @param keys by upstream.
+ */
 export function createFakeUpstreams(
-  config: object,
+  config: { readonly retries?: object; readonly [part: string]: unknown },
   keys: Readonly<Record<string, string>> = {},
+  clock: Clock = REAL_CLOCK,
 ): FakeUpstreams {
   const requests: (UpstreamRequest & { upstream: Upstream })[] = [];
   const answers: (FakeAnswer | Error)[] = [];
-  return {
-    requests,
-    models: createModelTable(GatewayConfig.parse(config), new Map(Object.entries(keys))),
-    transport: {
-      async send(upstream, request) {
-        requests.push({ ...request, upstream });
-        const next = answers.shift();
-        if (next === undefined) throw new Error('no answer was scripted');
-        if (next instanceof Error) throw next;
-        return { status: 200, headers: {}, ...next, body: bytes(next.chunks) };
-      },
-      async close() {},
+  const standing = new Map<string, () => FakeAnswer | Error>();
+  const parsed = GatewayConfig.parse({ ...config, retries: { attempts: 1, ...config.retries } });
+  const transport: UpstreamTransport = {
+    async send(upstream, request) {
+      requests.push({ ...request, upstream });
+      const next = answers.shift() ?? standing.get(upstream.name)?.();
+      if (next === undefined) throw new Error('no answer was scripted');
+      if (next instanceof Error) throw next;
+      return { status: 200, headers: {}, ...next, body: bytes(next.chunks) };
     },
+    async close() {},
+  };
+  return {
+    ...createUpstreams(parsed, new Map(Object.entries(keys)), transport, clock),
+    requests,
+    always: (upstream, answer) => void standing.set(upstream, answer),
     answer: (answer) => void answers.push(answer),
     answerJson: (body, rest = {}) =>
       void answers.push({

@@ -8,7 +8,17 @@ import type { ApiKeyStore } from '../../gateway/keys/api-keys';
 import { ApiKeyRecord } from '../../gateway/keys/api-keys';
 import { hasCode } from '../local-store/fs-errors';
 
-const KeyFile = z.strictObject({ formatVersion: z.literal(1), keys: z.array(ApiKeyRecord) });
+/** Version 1 knew one agent per key and no expiry. It is read, and becomes version 2 with the next update. */
+const RecordV1 = z
+  .looseObject({ agent: z.string().nullable() })
+  .transform(({ agent, ...rest }): unknown => ({
+    ...{ ...rest, agents: agent === null ? [] : [agent], expiresAt: null },
+  }))
+  .pipe(ApiKeyRecord);
+const KeyFile = z.discriminatedUnion('formatVersion', [
+  z.strictObject({ formatVersion: z.literal(1), keys: z.array(RecordV1) }),
+  z.strictObject({ formatVersion: z.literal(2), keys: z.array(ApiKeyRecord) }),
+]);
 
 const LOCK_WAIT_MS = 5_000;
 
@@ -30,7 +40,7 @@ export function createLocalKeyFile(path: string): ApiKeyStore {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       await withLock(`${path}.lock`, async () => {
         const keys = change(await read());
-        await replace(path, `${JSON.stringify({ formatVersion: 1, keys }, null, 2)}\n`);
+        await replace(path, `${JSON.stringify({ formatVersion: 2, keys }, null, 2)}\n`);
       });
     },
   };

@@ -67,18 +67,20 @@ async function* readable(
   }
 }
 
-const WORDS: Readonly<Record<UpstreamFault, string>> = {
+type HttpFault = Exclude<UpstreamFault, 'unavailable'>;
+
+const WORDS: Readonly<Record<HttpFault, string>> = {
   unreachable: 'the upstream cannot be reached',
   slow: 'the upstream did not answer in time',
   cut: 'the upstream broke off its answer',
   garbage: 'the upstream answered something that is not HTTP',
 };
 
-function upstreamError(upstream: Upstream, fault: UpstreamFault, cause: unknown): UpstreamError {
+function upstreamError(upstream: Upstream, fault: HttpFault, cause: unknown): UpstreamError {
   return new UpstreamError(fault, WORDS[fault], { upstream: upstream.name, cause });
 }
 
-function faultOf(error: unknown): UpstreamFault {
+function faultOf(error: unknown): HttpFault {
   if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) {
     return 'slow';
   }

@@ -50,6 +50,7 @@ const BY_FAULT: Readonly<Record<UpstreamFault, Mapping>> = {
   slow: upstreamMapping(504, 'upstream_timeout'),
   cut: upstreamMapping(502, 'upstream_broke_off'),
   garbage: upstreamMapping(502, 'upstream_garbage'),
+  unavailable: upstreamMapping(503, 'upstream_unavailable'),
 };
 
 function upstreamMapping(status: number, code: string): Mapping {

@@ -1,5 +1,5 @@
 import type { ApiKeyRecord, ApiKeyStore } from './api-keys';
-import { apiKeyId, isKeyOf } from './api-keys';
+import { apiKeyId, isKeyOf, keyState } from './api-keys';
 import { unauthorized } from '../http/request-error';
 
 /** How long records are kept: the longest that a revoked key goes on working. */
@@ -9,11 +9,12 @@ const UNKNOWN_ID_KEEP_MS = 100;
 
 /**
  * @returns a function that gives the record of a key.
- *   It throws a {RequestError} 401 if the key is malformed, unknown, wrong or revoked, and what the store throws: nobody is let in then.
+ *   It throws a {RequestError} 401 if the key is malformed, unknown, wrong, revoked or expired, and what the store throws: nobody is let in then.
  */
 export function createApiKeyVerifier(
   store: ApiKeyStore,
   now: () => number = Date.now,
+  onUse: (id: string, nowMs: number) => void = () => undefined,
 ): (key: string) => Promise<ApiKeyRecord> {
   let records = new Map<string, ApiKeyRecord>();
   let readAt = -Infinity;
@@ -42,9 +43,15 @@ export function createApiKeyVerifier(
     // One answer for both: whether an id exists is nobody's business.
     if (record === undefined || !isKeyOf(record, key))
       throw unauthorized('the API key is not known');
-    if (record.revokedAt !== null) {
+    const nowMs = now();
+    const state = keyState(record, nowMs);
+    if (state === 'revoked') {
       throw unauthorized(`the API key was revoked at ${record.revokedAt}`, 'revoked_api_key');
     }
+    if (state === 'expired') {
+      throw unauthorized(`the API key expired at ${record.expiresAt}`, 'expired_api_key');
+    }
+    onUse(id, nowMs);
     return record;
   };
 }

@@ -10,23 +10,35 @@ import { Name } from '../../schemas/ids';
 export const Role = z.enum(['agent', 'runner', 'scorer', 'approver', 'admin']);
 export type Role = z.infer<typeof Role>;
 
+/** Roles whose keys may be limited to some agents; what the others do is not about agents. */
+const SCOPED: readonly Role[] = ['agent', 'runner', 'scorer'];
+
 /** What is kept of a key: never the key. Its secret is 256 random bits, so a plain hash cannot be searched. */
 export const ApiKeyRecord = z
   .strictObject({
     id: z.string().regex(/^[a-z0-9]{12}$/),
     role: Role,
-    /** Whose sessions a key of role agent may use; null for every other role. */
-    agent: Name.nullable(),
+    /** Whose sessions the key may use; empty is everybody's, which no key of role agent may have. */
+    agents: z.array(Name).max(100),
     /** What people call it. */
-    label: z.string().max(200),
+    label: z
+      .string()
+      .max(200)
+      .regex(/^\P{Cc}*$/u, 'expected no control characters'),
     /** sha256 of the whole key, 64 hexadecimal digits. */
     hash: z.string().regex(/^[0-9a-f]{64}$/),
     createdAt: z.iso.datetime(),
+    /** From when on it opens nothing; null: never. */
+    expiresAt: z.iso.datetime().nullable(),
     revokedAt: z.iso.datetime().nullable(),
   })
-  .refine(({ role, agent }) => (role === 'agent') === (agent !== null), {
-    message: 'a key of role agent names its agent, and no other key does',
-    path: ['agent'],
+  .refine(({ role, agents }) => role !== 'agent' || agents.length > 0, {
+    message: 'a key of role agent names its agent, or several',
+    path: ['agents'],
+  })
+  .refine(({ role, agents }) => SCOPED.includes(role) || agents.length === 0, {
+    message: `only keys of role ${SCOPED.join(', ')} may be limited to agents`,
+    path: ['agents'],
   });
 export type ApiKeyRecord = z.infer<typeof ApiKeyRecord>;
 
@@ -39,9 +51,12 @@ export interface ApiKeyStore {
 
 export interface NewApiKey {
   readonly role: Role;
-  /** Needed for role agent, refused for every other one. */
+  /** The one agent whose sessions the key may use; `agents` for several. Role agent needs one. @default everybody's */
   readonly agent?: string | null;
+  readonly agents?: readonly string[];
   readonly label?: string;
+  /** Milliseconds since 1970. @default null: it never expires */
+  readonly expiresAtMs?: number | null;
 }
 
 export const API_KEY_PREFIX = 'rk-';
@@ -49,18 +64,20 @@ const PATTERN = /^rk-([a-z0-9]{12})-[A-Za-z0-9_-]{43}$/;
 
 /**
  * @returns the key `rk-<id>-<secret>`, which nobody can show again, and its record.
- * @throws {InvalidInputError} if role and agent do not fit.
+ * @throws {InvalidInputError} if role and agents do not fit.
  */
 export async function createApiKey(
   store: ApiKeyStore,
-  { role, agent = null, label = '' }: NewApiKey,
+  { role, agent = null, agents = agent === null ? [] : [agent], label = '', ...rest }: NewApiKey,
 ): Promise<{ readonly key: string; readonly record: ApiKeyRecord }> {
   const id = randomBytes(6).toString('hex');
   const key = `${API_KEY_PREFIX}${id}-${randomBytes(32).toString('base64url')}`;
-  const createdAt = new Date().toISOString();
+  const { expiresAtMs = null } = rest;
   const record = ApiKeyRecord.safeParse({
-    ...{ id, role, agent, label, createdAt },
+    ...{ id, role, label, agents: [...new Set(agents)] },
     hash: hashOf(key).toString('hex'),
+    createdAt: new Date().toISOString(),
+    expiresAt: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString(),
     revokedAt: null,
   });
   if (!record.success) {
@@ -98,6 +115,18 @@ export function apiKeyId(key: string): string | null {
 
 export function isKeyOf(record: ApiKeyRecord, key: string): boolean {
   return timingSafeEqual(hashOf(key), Buffer.from(record.hash, 'hex'));
+}
+
+/** What has become of a key. */
+export type KeyState = 'active' | 'expired' | 'revoked';
+
+/** @param nowMs milliseconds since 1970. */
+export function keyState(
+  { revokedAt, expiresAt }: Pick<ApiKeyRecord, 'revokedAt' | 'expiresAt'>,
+  nowMs: number,
+): KeyState {
+  if (revokedAt !== null) return 'revoked';
+  return expiresAt !== null && Date.parse(expiresAt) <= nowMs ? 'expired' : 'active';
 }
 
 function hashOf(key: string): Buffer {

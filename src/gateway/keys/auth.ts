@@ -34,8 +34,10 @@ export function createAuthenticate(
   signingKey: Uint8Array,
   apiKeys: ApiKeyStore | null,
   now: () => number,
+  /** Told of each use of a key that was verified; must return at once. */
+  onKeyUse: (id: string, nowMs: number) => void = () => undefined,
 ): Authenticate {
-  const verifyApiKey = apiKeys === null ? null : createApiKeyVerifier(apiKeys, now);
+  const verifyApiKey = apiKeys === null ? null : createApiKeyVerifier(apiKeys, now, onKeyUse);
   // By the whole key, so that only what was verified to its last character is found. A signature stays right; time goes on.
   const verified = new LruMap<string, SessionClaims>(KEPT_SESSIONS);
   const claimsOf = (key: string): SessionClaims => {

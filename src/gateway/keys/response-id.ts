@@ -3,7 +3,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 /**
  * Response ids carry who they belong to, so that feedback on one needs no lookup and cannot be made up.
  *
- *     chatcmpl-<base64url of: kind (1 byte) | tag (12 bytes) | call (16 bytes) | "<agent> <session id>">
+ *     <prefix><base64url of: kind (1 byte) | tag (12 bytes) | call (16 bytes) | "<agent> <session id>">
  *
  * - kind 1: the answer is a recorded decision; kind 0: nothing was decided, feedback on it goes to the whole trajectory.
  * - call: for a rollout a hash of what was asked, so that a retry of the same request gets the same id; for live traffic random.
@@ -12,13 +12,17 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
  * The session's name can be read by whoever holds the id; it is the client's own name for it.
  */
 export interface ResponseIdParts {
+  /** @default chatcmpl- */
+  readonly prefix?: ResponseIdPrefix;
   readonly agent: string;
   readonly session: string;
   readonly isDecision: boolean;
   readonly call: Uint8Array; // [16]
 }
 
-const PREFIX = 'chatcmpl-';
+/** As the protocols' clients know them: chat completions, Responses, Messages. */
+const PREFIXES = ['chatcmpl-', 'resp_', 'msg_'] as const;
+export type ResponseIdPrefix = (typeof PREFIXES)[number];
 const TAG_BYTES = 12;
 export const CALL_BYTES = 16;
 const HEAD_BYTES = 1 + TAG_BYTES + CALL_BYTES;
@@ -29,22 +33,24 @@ export function createResponseId(signingKey: Uint8Array, parts: ResponseIdParts)
   bytes[0] = parts.isDecision ? 1 : 0;
   bytes.set(parts.call, 1 + TAG_BYTES);
   bytes.set(text, HEAD_BYTES);
-  bytes.set(tagOf(signingKey, bytes), 1);
-  return PREFIX + bytes.toString('base64url');
+  const { prefix = 'chatcmpl-' } = parts;
+  bytes.set(tagOf(signingKey, prefix, bytes), 1);
+  return prefix + bytes.toString('base64url');
 }
 
 /** @returns null unless the id was created with the same key. */
 export function readResponseId(
   signingKey: Uint8Array,
   id: string,
-): Omit<ResponseIdParts, 'call'> | null {
-  if (!id.startsWith(PREFIX)) return null;
-  const bytes = Buffer.from(id.slice(PREFIX.length), 'base64url');
+): Omit<ResponseIdParts, 'call' | 'prefix'> | null {
+  const prefix = PREFIXES.find((known) => id.startsWith(known));
+  if (prefix === undefined) return null;
+  const encoded = id.slice(prefix.length);
+  const bytes = Buffer.from(encoded, 'base64url');
   // base64url has several spellings of some bytes, and a decision's id is compared as text.
-  if (bytes.length <= HEAD_BYTES || bytes.toString('base64url') !== id.slice(PREFIX.length))
-    return null;
+  if (bytes.length <= HEAD_BYTES || bytes.toString('base64url') !== encoded) return null;
   const tag = bytes.subarray(1, 1 + TAG_BYTES);
-  if (!timingSafeEqual(tag, tagOf(signingKey, bytes))) return null;
+  if (!timingSafeEqual(tag, tagOf(signingKey, prefix, bytes))) return null;
   const text = bytes.toString('utf8', HEAD_BYTES);
   const space = text.indexOf(' ');
   return {
@@ -54,9 +60,9 @@ export function readResponseId(
   };
 }
 
-function tagOf(signingKey: Uint8Array, bytes: Buffer): Buffer {
+function tagOf(signingKey: Uint8Array, prefix: ResponseIdPrefix, bytes: Buffer): Buffer {
   return createHmac('sha256', signingKey)
-    .update('response-id\n')
+    .update(prefix === 'chatcmpl-' ? 'response-id\n' : `response-id ${prefix}\n`)
     .update(bytes.subarray(0, 1))
     .update(bytes.subarray(1 + TAG_BYTES))
     .digest()

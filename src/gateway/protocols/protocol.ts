@@ -5,8 +5,8 @@ import type { ProtocolName } from '../../schemas/gateway-config';
 import type { Message } from '../../schemas/message';
 import type { ErrorAnswer } from '../http/error-response';
 import type { SseEvent } from '../http/sse';
-import { UpstreamError } from '../upstreams/upstream';
-import type { Toolset, ToolsetInterner } from '../toolset-interner';
+import type { ResponseIdPrefix } from '../keys/response-id';
+import type { ReadTools, Toolset, ToolsetInterner } from '../toolset-interner';
 
 /**
  * One way in which clients and upstreams speak. All that is particular to it is behind this interface; the internal form, in which calls
@@ -19,6 +19,10 @@ export interface Protocol {
   readonly name: ProtocolName;
   /** Behind the upstream's base URL. */
   readonly path: string;
+  /** What the ids of our own answers begin with. */
+  readonly idPrefix: ResponseIdPrefix;
+  /** The tools of a body in the internal form; left out where they are of that form. */
+  readonly readTools?: ReadTools;
   /** @throws {RequestError} 400 for what cannot be answered. */
   parse(text: string, interner: ToolsetInterner): ProtocolCall;
   /** The same body, but for what has to be changed: every other byte reaches the upstream as it was sent. */
@@ -54,6 +58,15 @@ export interface ProtocolCall {
   readonly isStream: boolean;
   /** What the body says about whose it is, best first; whatever is not a string is ignored. */
   readonly sessionNames: readonly unknown[];
+  /**
+   * The answer that the call goes on from, where an upstream holds the conversation, by the upstream's name for it: the messages are only
+   * what is new since, and no other upstream knows the rest.
+   */
+  readonly previousId: string | null;
+  /** The conversation that an upstream holds, by its name there. The same goes for it. */
+  readonly conversationId: string | null;
+  /** Pieces of earlier answers that the upstream holds and the messages only name, by its names for them. */
+  readonly heldItemIds: readonly string[];
 }
 
 export interface ForUpstream {
@@ -76,6 +89,8 @@ export interface AnswerReader {
   event(event: SseEvent): RelayedEvent;
   /** What was answered; null unless all of it has come: a part of an answer is never taken for one. */
   answer(): UpstreamAnswer | null;
+  /** Whether the upstream has said, under a status of success, that it failed: the client was told in its words, and there is no answer. */
+  hasFailed(): boolean;
 }
 
 export interface RelayedEvent {
@@ -91,6 +106,8 @@ export interface RelayedEvent {
 export interface UpstreamAnswer {
   /** How the upstream names its answer. */
   readonly responseId: string | null;
+  /** How it names the pieces of its answer, where later calls may refer to those. */
+  readonly itemIds?: readonly string[];
   /** One for each choice (`n`). */
   readonly outputs: readonly [Message, ...Message[]];
   readonly finishReason: string | null;
@@ -108,13 +125,4 @@ export interface OwnAnswer {
   readonly message: Message;
   readonly finishReason: 'stop' | 'tool_calls';
   readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
-}
-
-/** An upstream answered with success, and what it said is not of the protocol. The message quotes nothing of it. */
-export function notOfProtocol(expected: string, cause?: unknown): UpstreamError {
-  return new UpstreamError(
-    'garbage',
-    `the upstream’s answer is not of its protocol: expected ${expected}`,
-    { cause },
-  );
 }

@@ -72,10 +72,19 @@ export function createCallRecord(
   };
 
   return {
-    async open({ session, agent }, model) {
+    async open({ session, agent, user }, model) {
       if (intents === undefined) return;
       const at = new Date(now()).toISOString();
-      isOpen = await write(intents.open({ id: requestId, session, agent, model, at }));
+      isOpen = await write(
+        intents.open({
+          id: requestId,
+          session,
+          agent,
+          model,
+          at,
+          ...(user === undefined ? {} : { user }),
+        }),
+      );
     },
 
     async decide(call) {

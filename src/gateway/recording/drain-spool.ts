@@ -1,7 +1,12 @@
-import { describeError, IntegrityError } from '../../errors';
+import { describeError, IntegrityError, InvalidInputError } from '../../errors';
 import { sha256Hex } from '../../storage/digest';
 import type { ObjectStore } from '../../storage/object-store';
+import type { LiveSegmentEntry } from '../../schemas/live-hour';
+import { listSegments } from '../../trajectories/list-segments';
+import { describeStored, hourOfSegment, type HourOfAgent } from '../../trajectories/live-hours';
+import { describeSegment } from '../../trajectories/live-segment';
 import type { Spool, SpooledFile, SpoolSnapshot } from './spool';
+import type { SpooledSegment } from './spooled-segments';
 import { toSegments } from './spooled-segments';
 
 /** Something that a person should know. */
@@ -47,13 +52,24 @@ export interface SpoolDrain {
   close(graceMs: number): Promise<void>;
 }
 
+interface Listed {
+  readonly place: HourOfAgent & { readonly name: string };
+  readonly entry: LiveSegmentEntry;
+}
+
+function placeOfSegment(key: string): Listed['place'] {
+  const place = hourOfSegment(key);
+  if (place !== null) return place;
+  throw new InvalidInputError('not the key of a live segment', { context: { key } });
+}
+
 /** From here on people are told that draining is behind, and again only after it has been below half of it. */
 export const BEHIND_AT = 0.5;
 const PUTS_AT_A_TIME = 8;
 
 /**
  * Brings the spool into the object store, file by file, oldest first: each becomes one segment per agent and hour under keys that are made of
- * the file's name, put if absent, and is removed once all of them are committed. So a drain that was killed anywhere is repeated with the
+ * the file's name, put if absent and listed in the manifest of its hour, and is removed once all of them are. So a drain that was killed anywhere is repeated with the
  * same keys and the same bytes, and finds what it wrote.
  *
  * Nothing is given up: while the store is down the spool fills, and the drain tries again ever more slowly.
@@ -82,12 +98,18 @@ export function createSpoolDrain({
   let timer: NodeJS.Timeout | undefined;
   let underWay: Promise<void> | null = null;
 
-  const put = async (key: string, text: string): Promise<void> => {
+  /** @returns the keys under which it, and what was there before, have to be listed. */
+  const put = async ({ key, text, ...held }: SpooledSegment): Promise<Listed[]> => {
     const bytes = new TextEncoder().encode(text);
     const sha256 = sha256Hex(bytes);
     const { committed } = await store.put(key, bytes, { ifAbsent: true, sha256 });
     counters.segments++;
-    if (committed || sha256Hex((await store.get(key)).bytes) === sha256) return;
+    const ref = { sha256, sizeBytes: bytes.byteLength };
+    const listed = (at: string): Listed => {
+      const place = placeOfSegment(at);
+      return { place, entry: describeSegment(place.name, ref, held) };
+    };
+    if (committed || sha256Hex((await store.get(key)).bytes) === sha256) return [listed(key)];
     // Part of the file decayed after it was drained once, or another version of Ratchet did that: readers count each decision once.
     counters.conflicts++;
     const other = key.replace(/\.jsonl$/, `-${sha256.slice(0, 16)}.jsonl`);
@@ -96,6 +118,9 @@ export function createSpoolDrain({
       message: `a live segment was drained before with other bytes: ${key}; these go to ${other}`,
     });
     await store.put(other, bytes, { ifAbsent: true, sha256 });
+    const place = placeOfSegment(key); // the drain before may have died before it listed it
+    const before = await describeStored(store, place);
+    return [...(before === null ? [] : [{ place, entry: before }]), listed(other)];
   };
 
   const drainFile = async (file: SpooledFile): Promise<void> => {
@@ -117,8 +142,9 @@ export function createSpoolDrain({
       });
     }
     for (let at = 0; at < segments.length; at += PUTS_AT_A_TIME) {
+      const written = await Promise.all(segments.slice(at, at + PUTS_AT_A_TIME).map(put));
       await Promise.all(
-        segments.slice(at, at + PUTS_AT_A_TIME).map(({ key, text }) => put(key, text)),
+        written.flat().map(({ place, entry }) => listSegments(store, place, { add: [entry] })),
       );
     }
     await file.remove();

@@ -10,6 +10,8 @@ export interface RecordedCall {
   /** The request's messages and the answer, by id; a recorder keeps each once. */
   readonly messages: ReadonlyMap<string, Message>;
   readonly tools: readonly Tool[] | null;
+  /** Who used the agent, as the request names them; becomes a pseudonym before it is written. */
+  readonly user?: string;
   /** The intent that it fulfils, where intents are recorded. */
   readonly intent?: string;
 }

@@ -1,23 +1,35 @@
 import type { Decision } from '../../schemas/decision';
 import type { LiveIntent, LiveLine } from '../../schemas/live-line';
 import { liveSegmentKey } from '../../storage/keys';
+import type { SegmentContents } from '../../trajectories/live-segment';
 import type { SpooledContents } from './spool';
 import { SpooledCall } from './spool-entry';
 
 /** What becomes of one spool file. */
 export interface SpooledSegments {
   /** In the order of their first lines. */
-  readonly segments: readonly { readonly key: string; readonly text: string }[];
+  readonly segments: readonly SpooledSegment[];
   readonly decisions: number;
   readonly unresolved: number;
   /** Entries that no segment can hold: they are not of this format, or what they refer to has decayed. */
   readonly unusable: readonly string[];
 }
 
+export interface SpooledSegment extends SegmentContents {
+  readonly key: string;
+  readonly text: string;
+}
+
+interface SpooledDecision {
+  readonly decision: Decision;
+  /** As JSON. */
+  readonly text: string;
+}
+
 interface Draft {
   readonly parts: Set<string>;
   /** Decisions by session. */
-  readonly sessions: Map<string, { readonly agent: string; readonly decisions: Decision[] }>;
+  readonly sessions: Map<string, { readonly agent: string; readonly decisions: SpooledDecision[] }>;
   readonly unresolved: LiveIntent[];
 }
 
@@ -37,28 +49,35 @@ export async function toSegments(
   const isOpen = new Set(open);
   let [decisions, unresolved] = [0, 0];
 
+  const keys = new Map<string, string>(); // by agent and hour
   const draftOf = (agent: string, at: string): Draft => {
-    const time = new Date(at);
-    const day = time.toISOString().slice(0, 10);
-    const key = liveSegmentKey(agent, day, time.getUTCHours(), name);
-    const draft = drafts.get(key) ?? { parts: new Set(), sessions: new Map(), unresolved: [] };
-    drafts.set(key, draft);
+    const hour = `${agent} ${at.slice(0, 13)}`; // times are written as 2026-11-25T20:15:00.000Z
+    let key = keys.get(hour);
+    if (key === undefined) {
+      key = liveSegmentKey(agent, at.slice(0, 10), Number(at.slice(11, 13)), name);
+      keys.set(hour, key);
+    }
+    let draft = drafts.get(key);
+    if (draft === undefined) {
+      drafts.set(key, (draft = { parts: new Set(), sessions: new Map(), unresolved: [] }));
+    }
     return draft;
   };
 
   for (const [index, text] of entries.entries()) {
     if (index % ENTRIES_PER_TURN === ENTRIES_PER_TURN - 1) await new Promise(setImmediate);
+    if (isAnswered(text, isOpen)) continue;
     const call = parse(text);
     if (call === null) {
       unusable.push(text);
     } else if (call.type === 'intent') {
-      if (!isOpen.has(text)) continue;
       draftOf(call.intent.agent, call.intent.at).unresolved.push(call.intent);
       unresolved++;
     } else if (call.type === 'decision') {
       const { agent, session, decision } = call;
       const needed = [
         ...decision.context,
+        ...(decision.alternatives ?? []),
         ...(decision.toolset === null ? [] : [decision.toolset]),
       ];
       if (![...needed, decision.output].every((id) => parts.has(id))) {
@@ -69,13 +88,37 @@ export async function toSegments(
       for (const id of [...needed, decision.output]) draft.parts.add(id);
       const known = draft.sessions.get(session) ?? { agent, decisions: [] };
       draft.sessions.set(session, known);
-      known.decisions.push(decision);
+      known.decisions.push({ text: decisionText(text, call), decision });
       decisions++;
     }
   }
-  const segments: { key: string; text: string }[] = [];
-  for (const [key, draft] of drafts) segments.push({ key, text: await textOf(draft, parts) });
+  const segments: SpooledSegment[] = [];
+  for (const [key, draft] of drafts) {
+    const { sessions, unresolved: lost } = draft;
+    const taken = Array.from(sessions, ([session, { decisions: all }]) =>
+      all.map(({ decision }) => ({ session, decision })),
+    );
+    const text = await textOf(draft, parts);
+    segments.push({ key, text, decisions: taken.flat(), unresolved: lost });
+  }
   return { segments, decisions, unresolved, unusable };
+}
+
+/**
+ * Most of what a file holds: calls that came in and were answered, and ends without a decision. Nothing of them is kept, so they need not
+ * be read any further.
+ */
+function isAnswered(text: string, isOpen: ReadonlySet<string>): boolean {
+  return (text.startsWith(INTENT) && !isOpen.has(text)) || text.startsWith(END);
+}
+const INTENT = '{"type":"intent",';
+const END = '{"type":"end",';
+
+/** The decision's JSON as it stands in the entry, where its writer put it last; writing a long one again costs as much as reading it. */
+function decisionText(text: string, call: Extract<SpooledCall, { type: 'decision' }>): string {
+  const { type, session, agent, decision } = call;
+  const before = `${JSON.stringify({ type, session, agent }).slice(0, -1)},"decision":`;
+  return text.startsWith(before) ? text.slice(before.length, -1) : JSON.stringify(decision);
 }
 
 function parse(text: string): SpooledCall | null {
@@ -96,7 +139,10 @@ async function textOf(draft: Draft, parts: ReadonlyMap<string, string>): Promise
   for (const [id, { agent, decisions }] of draft.sessions) {
     if (++turn % ENTRIES_PER_TURN === 0) await new Promise(setImmediate);
     const rest = { task: null, attempt: 1, member: 0, outcome: null };
-    add({ type: 'trajectory', trajectory: { id, agent, ...rest, decisions } });
+    const head = JSON.stringify({ id, agent, ...rest });
+    lines.push(
+      `{"type":"trajectory","trajectory":${head.slice(0, -1)},"decisions":[${decisions.map(({ text }) => text).join(',')}]}}`,
+    );
   }
   for (const call of draft.unresolved) add({ type: 'unresolved', call });
   return lines.map((line) => `${line}\n`).join('');

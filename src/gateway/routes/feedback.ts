@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import { actingAgent, AGENT_HEADER, assertInScope, isInScope } from '../keys/agent-scope';
+import type { ApiKeyRecord } from '../keys/api-keys';
 import type { Principal } from '../keys/auth';
 import { parseJson, validate } from '../http/json-body';
 import { readBody } from '../http/read-body';
 import { badRequest, forbidden, RequestError } from '../http/request-error';
 import { readResponseId } from '../keys/response-id';
 import type { RewardWriter } from '../recording/reward-writer';
+import type { Redaction } from '../recording/redaction';
 import type { Handler } from '../http/route';
 import { headerOf } from '../http/gateway-context';
-import { isLiveSessionOf, liveSessionId } from '../keys/session-id';
+import { agentOfSession, isLiveSessionOf, storedSessionId } from '../keys/session-id';
 
 const FEEDBACK_SCORER = 'feedback';
 const RecordId = z.string().min(1).max(200);
@@ -41,6 +44,7 @@ export interface FeedbackDeps {
   readonly rewards: RewardWriter;
   readonly signingKey: Uint8Array;
   readonly bodyLimitBytes: number;
+  readonly redaction: Redaction;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -55,11 +59,11 @@ export function postFeedback(deps: FeedbackDeps): Handler<Principal> {
     const record = principal.kind === 'key' ? principal.record : null;
     // The route does not admit session keys: an agent must not grade its own rollout.
     if (record === null) throw forbidden('a session key may not give feedback');
-    const { agent, id: by } = record;
-    if (agent !== null && (body.scorer !== FEEDBACK_SCORER || body.supersedes !== undefined)) {
+    const { role, id: by } = record;
+    if (role === 'agent' && (body.scorer !== FEEDBACK_SCORER || body.supersedes !== undefined)) {
       throw forbidden('an agent may only give feedback: leave out scorer and supersedes');
     }
-    const { trajectory, decision } = targetOf(body, agent, deps.signingKey);
+    const { trajectory, decision } = targetOf(body, record, headerOf(c, AGENT_HEADER), deps);
     const header = headerOf(c, 'idempotency-key');
     const given = header === undefined ? body.id : validate(RecordId, header, ['idempotency-key']);
     const { outcome, record: stored } = await deps.rewards.write({
@@ -85,15 +89,26 @@ export function postFeedback(deps: FeedbackDeps): Handler<Principal> {
   };
 }
 
-/** What is rewarded. @param agent whose sessions the key may use; null may use all. */
+/**
+ * What is rewarded.
+ *
+ * @param named the agent that the request names, for a key with several.
+ * @throws {RequestError} 403 if it is nothing of the key's.
+ */
 function targetOf(
   { session, response_id: responseId }: FeedbackRequest,
-  agent: string | null,
-  signingKey: Uint8Array,
+  record: ApiKeyRecord,
+  named: string | undefined,
+  { signingKey, redaction }: FeedbackDeps,
 ): { readonly trajectory: string; readonly decision: string | null } {
   if (responseId === undefined) {
-    const named = session ?? '';
-    return { trajectory: agent === null ? named : liveSessionId(agent, named), decision: null };
+    const name = session ?? '';
+    if (record.role === 'agent') {
+      const agent = actingAgent(record, named);
+      return { trajectory: storedSessionId(redaction, agent, name), decision: null };
+    }
+    if (record.agents.length > 0) assertInScope(record, agentOfSession(name));
+    return { trajectory: storedSessionId(redaction, null, name), decision: null };
   }
   const parts = readResponseId(signingKey, responseId);
   if (parts === null) {
@@ -103,9 +118,10 @@ function targetOf(
       'response_id',
     );
   }
-  if (agent !== null && !isLiveSessionOf(agent, parts.session)) {
+  const isOurs = record.role !== 'agent' || isLiveSessionOf(parts.agent, parts.session);
+  if (!isInScope(record, parts.agent) || !isOurs) {
     throw forbidden(
-      'this answer does not belong to a live session of the key’s agent',
+      'this answer does not belong to a session that the key may have to do with',
       'not_your_session',
     );
   }

@@ -1,6 +1,7 @@
 import type { Principal } from '../keys/auth';
 import type { CallRecord, CallRecordDeps } from '../recording/call-record';
 import { createCallRecord } from '../recording/call-record';
+import type { Redaction } from '../recording/redaction';
 import type { Caller, ModelCallDeps } from '../model-call';
 import { callModel } from '../model-call';
 import { createForwards, forwardCall } from '../forward-call';
@@ -10,18 +11,20 @@ import type { Protocol, ProtocolCall } from '../protocols/protocol';
 import { readBody } from '../http/read-body';
 import type { RelayedCall } from '../relay-answer';
 import { relayAnswer } from '../relay-answer';
-import { badRequest, forbidden } from '../http/request-error';
+import { badRequest } from '../http/request-error';
 import type { Handler } from '../http/route';
 import type { GatewayContext } from '../http/gateway-context';
 import type { Answer } from '../http/answer';
 import { headerOf } from '../http/gateway-context';
+import { actingAgent, AGENT_HEADER } from '../keys/agent-scope';
 import { liveSessionId, liveSessionName, SESSION_HEADER } from '../keys/session-id';
 import { ToolsetInterner } from '../toolset-interner';
-import type { UpstreamTransport } from '../upstreams/upstream';
+import type { Upstreams } from '../upstreams/upstreams';
 
 export interface ModelCallsDeps extends ModelCallDeps, CallRecordDeps {
-  readonly transport: UpstreamTransport;
+  readonly upstreams: Upstreams;
   readonly bodyLimitBytes: number;
+  readonly redaction: Redaction;
 }
 
 /** The header that says that a live call was answered but not recorded. */
@@ -32,7 +35,7 @@ const RECORDED_HEADER = 'x-ratchet-recorded';
  * intents), and the answer ends once its decision is durable. See call-record.ts for what happens where that fails.
  */
 export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Principal> {
-  const interner = new ToolsetInterner();
+  const interner = new ToolsetInterner(protocol.readTools);
   const { upstreams } = deps.models;
   const forwards = createForwards(protocol, upstreams);
 
@@ -40,7 +43,7 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     const record = createCallRecord(deps, requestId, rolloutOf(principal));
     try {
       const call = protocol.parse(await readBody(c, deps.bodyLimitBytes), interner);
-      const { caller, headers } = callerOf(c, principal, call);
+      const { caller, headers } = callerOf(c, principal, call, deps.redaction);
       await record.open(caller, call.request.model);
       const { claims, session } = caller;
       const model = await resolveModel(deps.models, call.request.model, session, claims);
@@ -69,6 +72,12 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     relay: (to: Pick<RelayedCall, 'call' | 'targets' | 'forwarded'>) => Promise<Answer>,
   ): Promise<Answer> {
     const { n } = call.request;
+    if (call.previousId !== null || call.conversationId !== null) {
+      throw badRequest(
+        'a policy holds no conversations: send all messages with each call',
+        'unsupported_value',
+      );
+    }
     if (typeof n === 'number' && n !== 1) {
       throw badRequest(
         'a policy gives one choice per call: expected n = 1',
@@ -76,7 +85,10 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
         'n',
       );
     }
-    const called = await callModel(deps, caller, call, model, forwards);
+    const called = await callModel(deps, caller, call, model, {
+      prefix: protocol.idPrefix,
+      forwards,
+    });
     if ('patch' in called) {
       const { patch, choice } = called;
       const forwarded = { asked: call, choice };
@@ -104,16 +116,28 @@ function rolloutOf(principal: Principal): { session: string; agent: string } | n
 function callerOf(
   c: GatewayContext,
   principal: Principal,
-  { sessionNames }: ProtocolCall,
+  { sessionNames, request }: ProtocolCall,
+  redaction: Redaction,
 ): { readonly caller: Caller; readonly headers: Readonly<Record<string, string>> } {
   if (principal.kind === 'session') {
     const { claims } = principal;
-    return { caller: { agent: claims.agent, session: claims.session, claims }, headers: {} };
+    const { agent, session } = claims;
+    return { caller: { agent, session, isNamed: true, claims }, headers: {} };
   }
-  const { agent } = principal.record;
-  if (agent === null) throw forbidden('model calls belong to an agent: use a key of role agent');
-  const name = liveSessionName([headerOf(c, SESSION_HEADER), ...sessionNames]);
+  const agent = actingAgent(principal.record, headerOf(c, AGENT_HEADER));
+  const { name, isNamed } = liveSessionName([headerOf(c, SESSION_HEADER), ...sessionNames]);
   // A name from the body is free text, which a header cannot always hold; the client knows it anyway.
   const headers = /^[\x21-\x7e]+$/.test(name) ? { [SESSION_HEADER]: name } : {};
-  return { caller: { agent, session: liveSessionId(agent, name), claims: null }, headers };
+  const session = liveSessionId(agent, redaction.sessionName(agent, name));
+  return { caller: { agent, session, isNamed, claims: null, ...userOf(request) }, headers };
+}
+
+/** Who uses the agent, in the words of OpenAI's APIs or of Anthropic's. */
+function userOf({ user, safety_identifier: safetyIdentifier, metadata }: ProtocolCall['request']): {
+  readonly user?: string;
+} {
+  const named = [safetyIdentifier, user, metadata?.['user_id']].find(
+    (name) => typeof name === 'string' && name !== '',
+  );
+  return typeof named === 'string' ? { user: named } : {};
 }

@@ -5,7 +5,9 @@ import { Digest, Name } from '../../schemas/ids';
 import type { Principal } from '../keys/auth';
 import { parseJson, validate } from '../http/json-body';
 import { readBody } from '../http/read-body';
+import type { Redaction } from '../recording/redaction';
 import type { Handler } from '../http/route';
+import { assertInScope } from '../keys/agent-scope';
 import { mintSessionToken } from '../keys/session-token';
 
 /** The body of `POST /v1/sessions`. */
@@ -29,15 +31,23 @@ export const SessionRequest = z
 export interface SessionsDeps {
   readonly signingKey: Uint8Array;
   readonly bodyLimitBytes: number;
+  readonly redaction: Redaction;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
 
 /** `POST /v1/sessions`: opens a session for an agent that somebody else runs, and answers the API key that it is to be given. */
-export function openSession({ signingKey, bodyLimitBytes, now }: SessionsDeps): Handler<Principal> {
-  return async (c) => {
+export function openSession({
+  signingKey,
+  bodyLimitBytes,
+  redaction,
+  now,
+}: SessionsDeps): Handler<Principal> {
+  return async (c, { principal }) => {
     const body = validate(SessionRequest, parseJson(await readBody(c, bodyLimitBytes)));
-    const session = `session/${body.agent}/${body.session ?? randomUUID()}`;
+    if (principal.kind === 'key') assertInScope(principal.record, body.agent);
+    const name = redaction.sessionName(body.agent, body.session ?? randomUUID());
+    const session = `session/${body.agent}/${name}`;
     const expiresAt = Math.ceil(now() / 1_000) + body.ttl_seconds;
     const key = mintSessionToken(signingKey, {
       session,

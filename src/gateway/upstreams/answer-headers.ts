@@ -8,7 +8,9 @@ const HANDED_ON =
 export const UPSTREAM_REQUEST_ID = 'x-ratchet-upstream-request-id';
 
 /** What of an upstream's headers reaches the client: never those that belong to the connection, or that say how the body was packed. */
-export function answerHeaders({ headers }: UpstreamResponse): Record<string, string> {
+export function answerHeaders({
+  headers,
+}: Pick<UpstreamResponse, 'headers'>): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     if (typeof value === 'string' && HANDED_ON.test(name)) kept[name] = value;

@@ -9,13 +9,15 @@ export interface ModelTarget {
   readonly model: string;
   /** null where the configuration does not say it. */
   readonly price: ModelPrice | null;
+  /** Its share of the sessions, beside the other targets' weights. */
+  readonly weight: number;
 }
 
 /** Which model names of the configuration are answered by upstreams, and by which, and which by a policy. */
 export interface ModelTable {
   /** All of them. */
   readonly names: readonly string[];
-  /** The first is asked first; null if no upstream answers for the name. */
+  /** Which of them is asked is up to ask-upstream.ts; null if no upstream answers for the name. */
   targets(model: string): readonly [ModelTarget, ...ModelTarget[]] | null;
   /** The policy that answers under this name; null if none does. */
   policy(model: string): string | null;
@@ -39,9 +41,10 @@ export function createModelTable(
       return [name, upstream] as const;
     }),
   );
-  const toTarget = (alias: string, { upstream, model = alias }: Target): ModelTarget => ({
+  const toTarget = (alias: string, { upstream, model = alias, weight }: Target): ModelTarget => ({
     upstream: byName.get(upstream) as Upstream, // the schema says that there is one
     model,
+    weight,
     price: upstreams[upstream]?.prices[model] ?? null,
   });
   const table = new Map(

@@ -44,18 +44,26 @@ export interface UpstreamTransport {
 /**
  * - `unreachable`: no connection came to be, so the request was not seen;
  * - `slow`: a time-out of the configuration passed; `cut`: the connection ended before the answer did;
- * - `garbage`: what came is not of the protocol.
+ * - `garbage`: what came is not of the protocol;
+ * - `unavailable`: it was not asked, because it failed too often before (circuit-breaker.ts).
  */
-export type UpstreamFault = 'unreachable' | 'slow' | 'cut' | 'garbage';
+export type UpstreamFault = 'unreachable' | 'slow' | 'cut' | 'garbage' | 'unavailable';
+
+interface UpstreamErrorOptions {
+  readonly upstream?: string;
+  readonly cause?: unknown;
+  readonly retryAfterMs?: number;
+}
 
 /** An upstream that did not answer. One that answered with an error status did answer: that is handed on. */
 export class UpstreamError extends TransientError {
   constructor(
     readonly fault: UpstreamFault,
     message: string,
-    { upstream, cause }: { readonly upstream?: string; readonly cause?: unknown } = {},
+    { upstream, cause, retryAfterMs }: UpstreamErrorOptions = {},
   ) {
     super(message, {
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
       ...(upstream === undefined ? {} : { context: { upstream } }),
       ...(cause === undefined ? {} : { cause }),
     });

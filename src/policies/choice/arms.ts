@@ -19,7 +19,7 @@ function offeredArms(config: ChoiceConfig, tools: readonly Tool[]): Int32Array {
   if (byTools === undefined) offers.set(config, (byTools = new WeakMap()));
   let offered = byTools.get(tools);
   if (offered === undefined) {
-    const names = new Set(tools.map((tool) => tool.function.name));
+    const names = new Set(tools.map((tool) => tool.function?.name));
     offered = Int32Array.from(
       indicesWhere(config.arms, (arm) => arm.kind === 'tool' && names.has(arm.tool)),
     );
@@ -39,7 +39,7 @@ const toolOf = (arm: Arm | undefined): string | null => (arm?.kind === 'tool' ? 
  * `tool_choice` that names a function leaves only the arms of that function.
  *
  * @returns an array that callers must not change; may be empty. The same object for the same tools array.
- * @throws {InvalidInputError} for `tool_choice: "none"`, if every arm of this policy calls a tool.
+ * @throws {InvalidInputError} for `tool_choice: "none"` and for kinds of tools, if every arm of this policy calls a function.
  */
 export function availableArmIndices(
   config: ChoiceConfig,
@@ -55,7 +55,13 @@ export function availableArmIndices(
   const offered = offeredArms(config, tools ?? NO_TOOLS);
   if (toolChoice === null || toolChoice === undefined || typeof toolChoice === 'string')
     return offered;
-  const { name } = toolChoice.function;
+  if (toolChoice.type !== 'function') {
+    if (hasRequestArms(config)) return NO_ARMS;
+    throw new InvalidInputError(
+      `this policy answers by calling a function: expected tool_choice auto, required or a function, got ${toolChoice.type.slice(0, 40)}`,
+    );
+  }
+  const name = toolChoice.function?.name;
   return offered.filter((index) => toolOf(config.arms[index]) === name);
 }
 
@@ -94,7 +100,7 @@ function fitsTools(
   if (toolChoice === 'none') return true;
   const offered = tools ?? NO_TOOLS;
   if (typeof toolChoice === 'string') return offered.length > 0;
-  return offered.some((tool) => tool.function.name === toolChoice.function);
+  return offered.some((tool) => tool.function?.name === toolChoice.function);
 }
 
 /** As `availableArmIndices`, by name; the same array for the same tools array. */
@@ -183,7 +189,7 @@ export function policyText(
   if (features.context !== true) return text;
   const turn = messages.filter(({ role }) => role === 'assistant').length;
   const length = messages.reduce((sum, message) => sum + textOf(message).length, 0);
-  const names = (tools ?? NO_TOOLS).map((tool) => tool.function.name);
+  const names = (tools ?? NO_TOOLS).map((tool) => tool.function?.name ?? tool.type);
   const words = [
     `turn:${Math.min(9, turn)}`,
     `length:${Math.floor(Math.log2(length + 1))}`,

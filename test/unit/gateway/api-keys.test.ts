@@ -40,6 +40,24 @@ describe('a key file', () => {
     expect(ids.sort()).toEqual(created.map(({ record }) => record.id).sort());
   });
 
+  test('of the first version is read, and written as the second', async () => {
+    const path = join(folder, 'keys.json');
+    const store = createLocalKeyFile(path);
+    const old = ['desk', null].map((agent, i) => ({
+      ...{ id: `00000000000${i}`, role: agent === null ? 'scorer' : 'agent', agent, label: '' },
+      ...{ hash: 'a'.repeat(64), createdAt: '2026-11-01T00:00:00.000Z', revokedAt: null },
+    }));
+    await writeFile(path, JSON.stringify({ formatVersion: 1, keys: old }));
+    const read = await store.read();
+    expect(read).toMatchObject([
+      { role: 'agent', agents: ['desk'], expiresAt: null },
+      { role: 'scorer', agents: [], expiresAt: null },
+    ]);
+    await revokeApiKey(store, '000000000001');
+    expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({ formatVersion: 2 });
+    expect((await store.read())[0]).toEqual(read[0]);
+  });
+
   test('that does not exist holds no keys, and one that is damaged lets nobody in and stays as it is', async () => {
     const path = join(folder, 'keys.json');
     const store = createLocalKeyFile(path);
@@ -52,10 +70,15 @@ describe('a key file', () => {
 });
 
 describe('API keys', () => {
-  test('need an agent for role agent, and none for another role', async () => {
+  test('need an agent for role agent, may have some for runners and scorers, and none otherwise', async () => {
     const store = createMemoryKeys();
     await expect(createApiKey(store, { role: 'agent' })).rejects.toThrow(InvalidInputError);
-    await expect(createApiKey(store, { role: 'scorer', agent: 'desk' })).rejects.toThrow(/agent/);
+    for (const role of ['approver', 'admin'] as const) {
+      await expect(createApiKey(store, { role, agent: 'desk' })).rejects.toThrow(/agent/);
+    }
+    for (const wrong of [{ agent: 'Not a name' }, { label: '\x1b[2J' }]) {
+      await expect(createApiKey(store, { role: 'scorer', ...wrong })).rejects.toThrow(/cannot be/);
+    }
     expect(await listApiKeys(store)).toEqual([]);
   });
 
@@ -80,6 +103,17 @@ describe('API keys', () => {
     nowMs = 2_000;
     await expect(verify(key)).rejects.toMatchObject({ status: 401, reason: 'revoked_api_key' });
     await expect(revokeApiKey(store, 'nobody')).rejects.toThrow(NotFoundError);
+  });
+
+  test('stop working at the millisecond at which they expire', async () => {
+    let nowMs = Date.parse('2026-11-23T12:00:00.000Z');
+    const store = createMemoryKeys();
+    const { key } = await createApiKey(store, { role: 'scorer', expiresAtMs: nowMs + 60_000 });
+    const verify = createApiKeyVerifier(store, () => nowMs);
+    nowMs += 59_999;
+    await expect(verify(key)).resolves.toMatchObject({ expiresAt: '2026-11-23T12:01:00.000Z' });
+    nowMs += 1;
+    await expect(verify(key)).rejects.toMatchObject({ status: 401, reason: 'expired_api_key' });
   });
 
   test('that are new work at once, and guessing ids reads the records ten times a second at most', async () => {

@@ -5,6 +5,7 @@ import { encodeHead } from '../../../src/adapters/spool/log-file';
 import { TransientError } from '../../../src/errors';
 import type { DrainLog } from '../../../src/gateway/recording/drain-spool';
 import { createSpoolDrain } from '../../../src/gateway/recording/drain-spool';
+import type { LiveHour } from '../../../src/schemas/live-hour';
 import { mergeSessions, readLiveLines } from '../../../src/gateway/recording/live-segments';
 import type { Spool } from '../../../src/gateway/recording/spool';
 import { createSpoolRecorder } from '../../../src/gateway/recording/spool-recorder';
@@ -83,10 +84,13 @@ describe('a drain that is killed', () => {
       const first = open();
       await createSpoolDrain({ spool: first.spool, store: unbroken }).drain();
       const expected = await contents(unbroken);
-      expect(Object.keys(expected)).toHaveLength(13); // 3 files of 2 agents and 2 hours, and the call that was open
+      const hours = Object.keys(expected).filter((key) => key.startsWith('v1/live-hours/'));
+      expect(hours).toHaveLength(4);
+      const segments = Object.keys(expected).length - hours.length;
+      expect(segments).toBe(13); // 3 files of 2 agents and 2 hours, and the call that was open
       expect(await fixture.logs()).toEqual([]);
 
-      for (let puts = 0; puts < Object.keys(expected).length; puts++) {
+      for (let puts = 0; puts < 2 * segments; puts++) {
         for (const [i, log] of copies.entries()) {
           await localDisk.makeFolder(join(fixture.root, log, '..'));
           await writeFile(join(fixture.root, log), saved[i] ?? '');
@@ -278,8 +282,12 @@ test('a segment that was drained before with other bytes stays, and these go bes
   const drain = createSpoolDrain({ spool: open().spool, store });
   await drain.drain();
   expect(drain.snapshot().conflicts).toBe(1);
-  expect(await contents(store)).toMatchObject(first);
+  const second = await contents(store);
+  const [segment = ''] = Object.keys(first).filter((key) => key.startsWith('v1/live/'));
+  expect(second[segment]).toBe(first[segment]);
   expect(await ids()).toEqual(['a', 'b']); // each counts once
+  const hour = JSON.parse(second['v1/live-hours/desk/2026-11-23/12.json'] ?? '') as LiveHour;
+  expect(hour.segments.map(({ decisions }) => decisions)).toEqual([1, 2]);
 });
 
 test('from half full on it is said once that draining is behind', async () => {

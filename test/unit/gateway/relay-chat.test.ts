@@ -1,10 +1,7 @@
 import { UpstreamError } from '../../../src/gateway/upstreams/upstream';
-import { createFakeUpstreams, type FakeUpstreams } from '../../fakes/fake-upstreams';
-import { createFixture, type Fixture } from './gateway-fixture';
+import { openRelay as open, SESSION, UPSTREAM_KEY as KEY, type Relay } from './relay-fixture';
 
-const SESSION = 'run-1/0/task-1/0';
 const CHAT = '/v1/chat/completions';
-const KEY = 'sk-of-the-upstream';
 
 const CONFIG = {
   upstreams: {
@@ -28,29 +25,7 @@ function ask(overrides: object = {}): object {
   return { model: 'gpt-5', messages: [{ role: 'user', content: 'hi' }], ...overrides };
 }
 
-interface Relay extends Fixture {
-  readonly upstreams: FakeUpstreams;
-  /** The answer's text as it is. */
-  text(body: object | string, headers?: Record<string, string>): Promise<string>;
-}
-
-async function openRelay(): Promise<Relay> {
-  const upstreams = createFakeUpstreams(CONFIG, { main: KEY });
-  const gateway = await createFixture({ upstreams });
-  const token = gateway.session();
-  return {
-    ...gateway,
-    upstreams,
-    async text(body, headers = {}) {
-      const response = await gateway.app.request(CHAT, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${token}`, ...headers },
-        body: typeof body === 'string' ? body : JSON.stringify(body),
-      });
-      return response.text();
-    },
-  };
-}
+const openRelay = (): Promise<Relay> => open(CHAT, CONFIG);
 
 const chunk = (delta: object, finishReason: string | null = null, rest: object = {}): string =>
   `data: ${JSON.stringify({
@@ -140,6 +115,31 @@ describe('a call that an upstream answers', () => {
         (id) => messages.get(id ?? '')?.content,
       ),
     ).toEqual(['a', 'b']);
+  });
+
+  test('may offer and call tools that are no functions', async () => {
+    const gateway = await openRelay();
+    const calls = [{ id: 'c1', type: 'custom', custom: { name: 'grep', input: 'x' } }];
+    const message = { role: 'assistant', content: null, tool_calls: calls };
+    gateway.upstreams.answerJson({
+      ...{ ...completion, choices: [{ index: 0, message, finish_reason: 'tool_calls' }] },
+    });
+    const tools = [{ type: 'custom', custom: { name: 'grep' } }];
+    const body = ask({ tools, tool_choice: { type: 'allowed_tools', allowed_tools: { tools } } });
+    await gateway.text(body);
+    expect(JSON.parse(gateway.upstreams.requests[0]?.body ?? '')).toEqual(body);
+    const { decisions, messages, toolsets } = gateway.recorder.take(SESSION);
+    expect(messages.get(decisions[0]?.output ?? '')?.tool_calls).toEqual(calls);
+    expect([...toolsets.values()]).toEqual([tools]);
+  });
+
+  test.each([
+    ['tools[0].function', { tools: [{ type: 'function' }] }],
+    ['tool_choice.function', { tool_choice: { type: 'function' } }],
+  ])('is refused for a function without a name: %s', async (param, overrides) => {
+    const gateway = await openRelay();
+    const reply = await gateway.post(CHAT, gateway.session(), ask(overrides));
+    expect(reply).toMatchObject({ status: 400, body: { error: { param } } });
   });
 
   test('that says a member twice is refused: the upstream might read the other one', async () => {

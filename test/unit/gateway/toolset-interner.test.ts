@@ -63,7 +63,7 @@ describe('interning of tools', () => {
     const odd = '[{"type":"function","function":{"name":"a","description":"] \\" \\\\"}}]';
     const first = interner.parse(`{"tools":${odd},"n":1}`).toolset;
     expect(interner.parse(`{"tools":${odd},"n":2}`).toolset).toBe(first);
-    expect(first?.tools[0]?.function['description']).toBe('] " \\');
+    expect(first?.tools[0]?.function?.['description']).toBe('] " \\');
   });
 
   test('more lists than it remembers are still parsed', () => {
@@ -71,7 +71,7 @@ describe('interning of tools', () => {
     for (let round = 0; round < 2; round++) {
       for (let i = 0; i < 100; i++) {
         const body = `{"tools":[{"type":"function","function":{"name":"tool_${i}"}}]}`;
-        expect(interner.parse(body).toolset?.tools[0]?.function.name).toBe(`tool_${i}`);
+        expect(interner.parse(body).toolset?.tools[0]?.function?.name).toBe(`tool_${i}`);
       }
     }
   });

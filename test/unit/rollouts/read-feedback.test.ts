@@ -31,6 +31,7 @@ interface Rollout {
   readonly arm?: string;
   readonly tools?: string[];
   readonly calls?: number;
+  readonly untrainable?: 'redacted';
   /** By scorer; none: nobody could say. */
   readonly scores?: Readonly<Record<string, number>>;
 }
@@ -38,7 +39,7 @@ interface Rollout {
 const sessionOf = ({ task, member = 0 }: Rollout): string => `${task}.${member}`;
 
 async function toFinished(rollout: Rollout): Promise<FinishedRollout> {
-  const { task, member = 0, outcome = completed, calls = 1, ...call } = rollout;
+  const { task, member = 0, outcome = completed, calls = 1, untrainable, ...call } = rollout;
   const session = sessionOf(rollout);
   const recorder = createBatchRecorder();
   recorder.open(session);
@@ -49,7 +50,10 @@ async function toFinished(rollout: Rollout): Promise<FinishedRollout> {
     recording,
     trajectory: {
       ...{ id: session, task, agent: 'fake', attempt: 1, member, outcome },
-      decisions: [...recording.decisions],
+      decisions: recording.decisions.map((decision) => ({
+        ...decision,
+        ...(untrainable === undefined ? {} : { untrainable }),
+      })),
     },
   };
 }
@@ -111,6 +115,14 @@ describe('the feedback that a policy learns from', () => {
     ];
     const feedback = await feedbackOf([batch], { resolved: 3, polite: 1 });
     expect(feedback.map(({ reward }) => reward)).toEqual([0.75, 0.5]);
+  });
+
+  it('leaves out decisions that may not be trained on, and no other', async () => {
+    const batch: Rollout[] = [
+      { task: 'a', untrainable: 'redacted', scores: { resolved: 1 } },
+      { task: 'b', scores: { resolved: 1 } },
+    ];
+    expect(texts(await feedbackOf([batch]))).toEqual(['query of b']);
   });
 
   it('lists the arms that the request could take, in the policy’s order', async () => {

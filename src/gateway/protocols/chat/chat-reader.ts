@@ -2,8 +2,8 @@ import { Message } from '../../../schemas/message';
 import { editJson, type JsonEdit } from '../../http/edit-json';
 import { sseEvent } from '../../http/sse';
 import type { AnswerReader, UpstreamAnswer } from '../protocol';
-import { notOfProtocol } from '../protocol';
-import { asObject, objectsOf, type JsonObject } from '../loose-json';
+import { notOfProtocol } from '../not-of-protocol';
+import { asObject, objectsOf, parseAnswer, tokenCounts, type JsonObject } from '../loose-json';
 import { createChoiceDraft, type ChoiceDraft } from './choice-draft';
 
 export interface ChatReaderOptions {
@@ -25,6 +25,7 @@ export function createChatReader(options: ChatReaderOptions): AnswerReader {
   let responseId: string | null = null;
   let usage: UpstreamAnswer['usage'] = null;
   let promptIds: unknown;
+  let hasFailed = false;
 
   const draftOf = (choice: JsonObject): ChoiceDraft => {
     const index = Number(choice['index'] ?? 0);
@@ -37,7 +38,7 @@ export function createChatReader(options: ChatReaderOptions): AnswerReader {
   };
   const readHead = (body: JsonObject): void => {
     if (typeof body['id'] === 'string') responseId = body['id'];
-    usage = usageOf(body['usage']) ?? usage;
+    usage = tokenCounts(asObject(body['usage']), 'prompt_tokens', 'completion_tokens') ?? usage;
     promptIds = body['prompt_token_ids'] ?? promptIds;
   };
   const isWhole = (): boolean =>
@@ -45,7 +46,7 @@ export function createChatReader(options: ChatReaderOptions): AnswerReader {
 
   return {
     whole(text) {
-      const body = parse(text);
+      const body = parseAnswer(text);
       readHead(body);
       for (const choice of objectsOf(body['choices'])) draftOf(choice).whole(choice);
       if (!isWhole()) throw notOfProtocol('choices with a message each');
@@ -55,8 +56,9 @@ export function createChatReader(options: ChatReaderOptions): AnswerReader {
     event({ text, name, data }) {
       if (data === null) return { text, isHeld: isWhole(), isLast: false };
       if (data === '[DONE]') return { text, isHeld: true, isLast: true };
-      const chunk = parse(data);
+      const chunk = parseAnswer(data);
       readHead(chunk);
+      if (asObject(chunk['error']) !== null && !isWhole()) hasFailed = true;
       const choices = objectsOf(chunk['choices']);
       for (const choice of choices) draftOf(choice).add(choice);
       const isUsage = choices.length === 0 && asObject(chunk['usage']) !== null;
@@ -64,6 +66,8 @@ export function createChatReader(options: ChatReaderOptions): AnswerReader {
       const shown = edits.length === 0 ? text : editEvent(text, name, data, edits);
       return { text: shown, isHeld: isWhole(), isLast: false };
     },
+
+    hasFailed: () => hasFailed,
 
     answer() {
       if (!isWhole()) return null;
@@ -99,35 +103,8 @@ function editEvent(text: string, name: string, data: string, edits: readonly Jso
   return text.includes(data) ? text.replace(data, () => edited) : sseEvent(edited, name);
 }
 
-function parse(text: string): JsonObject {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw notOfProtocol('JSON'); // the parser's own message quotes the text
-  }
-  const body = asObject(value);
-  if (body === null) throw notOfProtocol('a JSON object');
-  return body;
-}
-
 function toMessage(draft: ChoiceDraft): Message {
   const message = Message.safeParse(draft.message());
   if (!message.success) throw notOfProtocol('a message of the assistant');
   return message.data;
-}
-
-function usageOf(value: unknown): UpstreamAnswer['usage'] {
-  const usage = asObject(value);
-  const [prompt, completion] = [usage?.['prompt_tokens'], usage?.['completion_tokens']];
-  if (!isCount(prompt) || !isCount(completion)) return null;
-  const cached = asObject(usage?.['prompt_tokens_details'])?.['cached_tokens'];
-  return {
-    ...{ promptTokens: prompt, completionTokens: completion },
-    ...(isCount(cached) ? { cacheReadTokens: cached } : {}),
-  };
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

@@ -1,12 +1,11 @@
-import { editJson, findTwice, type JsonEdit } from '../../http/edit-json';
-import { badRequest } from '../../http/request-error';
+import { editJson, type JsonEdit } from '../../http/edit-json';
 import { sseEvent } from '../../http/sse';
 import type { OwnAnswer, Protocol } from '../protocol';
+import { assertReadOnce } from '../read-once';
 import { parseChatBody } from './chat-body';
 import { createChatReader } from './chat-reader';
 import { chatPatching } from './patch-chat';
 
-/** Members that we read: two of one name could be read differently by the upstream. */
 const READ_MEMBERS = ['model', 'messages', 'tools', 'tool_choice', 'stream', 'n'];
 const DONE = 'data: [DONE]\n\n';
 
@@ -14,25 +13,21 @@ const DONE = 'data: [DONE]\n\n';
 export const chat: Protocol = {
   name: 'chat',
   path: '/chat/completions',
+  idPrefix: 'chatcmpl-',
 
   parse(text, interner) {
     const { request, toolset } = parseChatBody(text, interner);
     const { metadata, safety_identifier: safetyIdentifier, user } = request;
     return {
       ...{ text, request, toolset, isStream: request.stream === true },
+      ...{ previousId: null, conversationId: null }, // every request holds the whole conversation
       sessionNames: [metadata?.['session_id'], safetyIdentifier, user],
+      ...{ previousId: null, conversationId: null, heldItemIds: [] }, // every request holds the whole conversation
     };
   },
 
   forUpstream({ text, request, isStream }, { model, tokenIds }) {
-    const twice = findTwice(text, READ_MEMBERS);
-    if (twice !== null) {
-      throw badRequest(
-        `the body says ${JSON.stringify(twice)} twice: expected it once`,
-        'invalid_json',
-        twice,
-      );
-    }
+    assertReadOnce(text, READ_MEMBERS);
     const asksUsage = readsTrue(request['stream_options'], 'include_usage');
     const asksTokenIds = request['return_token_ids'] === true;
     const asksLogprobs = request['logprobs'] === true;

@@ -46,6 +46,12 @@ describe('the mask', () => {
     expect(() => availableArms(config, tools, 'none')).toThrow('tool_choice');
   });
 
+  it('passes over tools that are no functions, and refuses a tool_choice of another kind', () => {
+    const custom = { type: 'custom', custom: { name: 'track_order' } };
+    expect(availableArms(config, [custom, tool('escalate_to_human')])).toEqual(['escalate']);
+    expect(() => availableArms(config, tools, { type: 'allowed_tools' })).toThrow('allowed_tools');
+  });
+
   it('is rebuilt from a recorded decision, also when a function had been named', () => {
     expect(decisionArms(config, tools, sampled('escalate', 3))).toBe(availableArms(config, tools));
     expect(decisionArms(config, tools, sampled('track', 2))).toEqual(['track', 'track-fast']);
@@ -137,8 +143,8 @@ describe('what is read and answered', () => {
       },
     } as const;
     const [call] = toolCallMessage(arm, 'cost $& "now"', 'call_1').tool_calls ?? [];
-    expect(call?.function.name).toBe('b');
-    expect(JSON.parse(call?.function.arguments ?? '')).toEqual({
+    expect(call?.function?.name).toBe('b');
+    expect(JSON.parse(call?.function?.arguments ?? '')).toEqual({
       query: 'say: cost $& "now" cost $& "now"',
       nested: { list: ['cost $& "now"', 1, null, true] },
     });

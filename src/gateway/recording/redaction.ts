@@ -1,0 +1,80 @@
+import type { Recorder, RecordedCall } from './recorder';
+import type { RewardRecord } from '../../schemas/reward';
+import type { RewardWriter } from './reward-writer';
+
+/**
+ * Replaces secrets and personal data in what is about to be written. It stands in front of the recorder and of the reward writer, so there
+ * is no way of writing around it, and whoever records in future passes it as well.
+ *
+ * @throws nothing that quotes what it was given. Whatever it throws, nothing is written: a fault here must not write what should be hidden.
+ */
+export interface Redaction {
+  /** The call as it may be written: ids of messages and tools are those of the replaced texts, so no hash is of what was said. */
+  call(call: RecordedCall): RecordedCall;
+  /** One text. @param agent whose settings count; null for those of agents without any. */
+  text(agent: string | null, text: string): string;
+  /** All texts in a value of JSON, names of members included. */
+  json<T>(agent: string | null, value: T): T;
+  /** What an agent calls a session: as it is, unless there is something in it to be replaced. The same name always gives the same. */
+  sessionName(agent: string | null, name: string): string;
+  /** Who uses the agent, as the agent names them: never as it is. Null where nothing is to be kept of them. */
+  user(name: string): string | null;
+  /** How many values were replaced since the start, by agent and kind. A message that is sent again and again counts once while it is remembered. */
+  counts(): ReadonlyMap<string, ReadonlyMap<string, number>>;
+}
+
+/** Writes everything as it was said, and nothing of who said it. */
+export const NO_REDACTION: Redaction = {
+  call: ({ user: _, ...call }) => call,
+  text: (_, text) => text,
+  json: (_, value) => value,
+  sessionName: (_, name) => name,
+  user: () => null,
+  counts: () => new Map(),
+};
+
+/** The same recorder, for what was redacted. */
+export function redactRecorder(recorder: Recorder, redaction: Redaction): Recorder {
+  const { intents } = recorder;
+  return {
+    ...(intents === undefined
+      ? {}
+      : {
+          intents: {
+            async open({ user, ...intent }) {
+              const model = redaction.text(intent.agent, intent.model);
+              const pseudonym = user === undefined ? null : redaction.user(user);
+              await intents.open({
+                ...{ ...intent, model },
+                ...(pseudonym === null ? {} : { user: pseudonym }),
+              });
+            },
+            close: (id, status) => intents.close(id, status),
+          },
+        }),
+    begin: (session) => recorder.begin(session),
+    async record(call) {
+      await recorder.record(redaction.call(call));
+    },
+    recordFailure(failure) {
+      recorder.recordFailure({
+        ...failure,
+        detail: redaction.text(failure.agent, failure.detail),
+      });
+    },
+  };
+}
+
+/** The same writer. Ids and times say whose the record is and must stay; what people wrote is redacted, its idempotency key included. */
+export function redactRewards(rewards: RewardWriter, redaction: Redaction): RewardWriter {
+  return {
+    async write(record) {
+      const { trajectory, decision, by, at, ...said } = record;
+      const agent = /^live\/([^/]+)\//.exec(trajectory)?.[1] ?? null;
+      return rewards.write({
+        ...redaction.json(agent, said),
+        ...{ trajectory, decision, by, at },
+      } satisfies RewardRecord);
+    },
+  };
+}

@@ -1,0 +1,29 @@
+/**
+ * Bounds the requests that retries add: each call earns a share of one, each retry spends one. When everything fails, upstreams see at
+ * most `1 + ratio` times the calls, and not `attempts` times as many.
+ */
+export interface RetryBudget {
+  /** A call has come in. */
+  earn(): void;
+  /** Whether a retry may be made; it is then spent. */
+  spend(): boolean;
+}
+
+/** @param burst how many retries may be saved up; a gateway starts with them. */
+export function createRetryBudget({
+  ratio,
+  burst,
+}: {
+  readonly ratio: number;
+  readonly burst: number;
+}): RetryBudget {
+  let saved = burst;
+  return {
+    earn: () => void (saved = Math.min(burst, saved + ratio)),
+    spend() {
+      if (saved < 1) return false;
+      saved -= 1;
+      return true;
+    },
+  };
+}
