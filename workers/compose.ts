@@ -1,4 +1,8 @@
 import { join } from 'node:path';
+import {
+  createCollectLiveActivities,
+  type CollectLiveActivities,
+} from '../activities/collect-live';
 import { createEvaluateActivities, type EvaluateActivities } from '../activities/evaluate';
 import { withFailureMap } from '../activities/failure';
 import { createPromoteActivities, type PromoteActivities } from '../activities/promote';
@@ -33,7 +37,7 @@ export interface Composition {
   readonly project: Project;
   readonly policies: PolicyServer;
   readonly control: EvaluateActivities & PromoteActivities;
-  readonly rollout: RolloutActivities & ScoreActivities;
+  readonly rollout: RolloutActivities & ScoreActivities & CollectLiveActivities;
   readonly gpu: TrainActivities;
   close(): Promise<void>;
 }
@@ -111,6 +115,7 @@ export async function compose(
         ...{ address: env.rolloutGateway, upstreams },
       }),
       ...createScoreActivities({ store, datasets, scorers: project.scorers, now }),
+      ...createCollectLiveActivities({ store, now }),
     }),
     gpu: guarded(
       createTrainActivities({

@@ -1,4 +1,5 @@
 import { proxyActivities, workflowInfo, type ActivityInterfaceFor } from '@temporalio/workflow';
+import type { CollectLiveActivities } from '../activities/collect-live';
 import type { EvaluateActivities } from '../activities/evaluate';
 import type { PromoteActivities } from '../activities/promote';
 import type { RolloutActivities } from '../activities/rollout';
@@ -21,7 +22,9 @@ const retry = {
 export interface ActivityProxies {
   /** Short work, on the workflows' own queue. */
   readonly control: ActivityInterfaceFor<EvaluateActivities & PromoteActivities>;
-  readonly rollout: ActivityInterfaceFor<RolloutActivities & ScoreActivities>;
+  readonly rollout: ActivityInterfaceFor<
+    RolloutActivities & ScoreActivities & CollectLiveActivities
+  >;
   readonly gpu: ActivityInterfaceFor<TrainActivities>;
 }
 
@@ -35,7 +38,7 @@ export function activityProxies(): ActivityProxies {
       heartbeatTimeout: HEARTBEAT_TIMEOUT_MS,
       retry,
     }),
-    rollout: proxyActivities<RolloutActivities & ScoreActivities>({
+    rollout: proxyActivities<RolloutActivities & ScoreActivities & CollectLiveActivities>({
       taskQueue: queues.rollout,
       startToCloseTimeout: '6h', // the worst case of a large batch of slow agents
       heartbeatTimeout: HEARTBEAT_TIMEOUT_MS,

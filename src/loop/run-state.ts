@@ -43,6 +43,8 @@ export const RunPhase = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('creating-policy') }),
   z.strictObject({ kind: z.literal('rolling-out'), iteration }),
   z.strictObject({ kind: z.literal('scoring'), iteration }),
+  /** Waits for live decisions with feedback, and reads them. */
+  z.strictObject({ kind: z.literal('collecting'), iteration }),
   z.strictObject({ kind: z.literal('training'), iteration }),
   z.strictObject({ kind: z.literal('selecting'), iteration }),
   z.strictObject({ kind: z.literal('paused'), iteration }),
@@ -86,6 +88,8 @@ export const RunState = z.strictObject({
   /** The newest checkpoint: the behavior policy of the next iteration. */
   checkpoint: Digest,
   replay: ObjectRef.nullable(),
+  /** Of a run that learns from live feedback: up to when it has read; left out before its first iteration. */
+  liveTo: z.iso.datetime().optional(),
   /** Iterations finished so far. */
   iterations: z.int().min(0),
   points: z.array(CurvePoint),
