@@ -15,15 +15,18 @@ import { RequestError } from './http/request-error';
 import type { RewardWriter } from './recording/reward-writer';
 import type { Models } from './model-name';
 import { chat } from './protocols/chat/chat';
+import { messages } from './protocols/messages/messages';
 import { responses } from './protocols/responses/responses';
 import type { LogEntry } from './http/route';
 import type { GatewayEnv } from './http/gateway-context';
 import { createRoutes } from './http/route';
+import { routedPath } from './http/session-path';
 import { postFeedback } from './routes/feedback';
 import { health, readiness } from './routes/health';
 import { metrics } from './routes/metrics';
 import { modelCalls } from './routes/model-calls';
 import { listModels } from './routes/models';
+import { listUpstreams } from './routes/upstreams';
 import { openSession } from './routes/sessions';
 import type { RoutingReader } from './routing-reader';
 import type { Upstreams } from './upstreams/upstreams';
@@ -76,8 +79,8 @@ export function createGateway({
   const authenticate = createAuthenticate(signingKey, deps.apiKeys, now, keyUse(deps.keyUse, log));
   const routes = createRoutes({ authenticate, counters, log });
 
-  const app = new Hono<GatewayEnv>();
-  for (const protocol of [chat, responses]) {
+  const app = new Hono<GatewayEnv>({ getPath: routedPath });
+  for (const protocol of [chat, responses, messages]) {
     app.post(
       `/v1${protocol.path}`,
       routes.admit(
@@ -86,7 +89,7 @@ export function createGateway({
           ...{ ...deps, recorder, redaction, models, bodyLimitBytes, now, counters, log },
           upstreams,
         }),
-        (error, requestId) => protocol.errorBody(error, requestId),
+        protocol,
       ),
     );
   }
@@ -94,6 +97,7 @@ export function createGateway({
     '/v1/models',
     routes.admit(['session', 'agent', 'runner', 'scorer', 'approver', 'admin'], listModels(models)),
   );
+  app.get('/v1/upstreams', routes.admit(['admin'], listUpstreams(upstreams)));
   app.post(
     '/v1/sessions',
     routes.admit(['runner', 'admin'], openSession({ signingKey, bodyLimitBytes, redaction, now })),
@@ -109,7 +113,7 @@ export function createGateway({
   }
   app.get('/healthz', routes.open(health()));
   app.get('/readyz', routes.open(readiness({ routing, spoolStatus })));
-  app.get('/metrics', metrics({ counters, spoolStatus, now }));
+  app.get('/metrics', metrics({ counters, spoolStatus, upstreams, now }));
 
   app.notFound((c) => {
     const message = `unknown route: ${c.req.method} ${c.req.path.slice(0, 200)}`;

@@ -36,6 +36,8 @@ export interface LiveDecision {
   /** The request's messages, oldest first. */
   readonly messages: readonly Message[];
   readonly answer: Message;
+  /** The other choices, where the request asked for several. */
+  readonly alternatives: readonly Message[];
   readonly tools: readonly Tool[] | null;
   /** On this answer, in force, in the order given. */
   readonly feedback: readonly FeedbackRecord[];
@@ -87,6 +89,7 @@ async function* decisionsOf(
       ...{ agent, session, decision, ...said },
       messages: decision.context.map((id) => segment.message(id)),
       answer: segment.message(decision.output),
+      alternatives: (decision.alternatives ?? []).map((id) => segment.message(id)),
       tools: decision.toolset === null ? null : segment.toolset(decision.toolset),
     };
   }

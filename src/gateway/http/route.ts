@@ -8,6 +8,7 @@ import type { Answer } from './answer';
 import type { GatewayContext } from './gateway-context';
 import { headerOf } from './gateway-context';
 import { sendAnswer } from './send-answer';
+import { sessionTokenIn } from './session-path';
 
 export interface LogEntry {
   readonly level: 'warn' | 'error';
@@ -32,8 +33,15 @@ export interface Admission<P> {
 
 export type Handler<P> = (c: GatewayContext, admission: Admission<P>) => Promise<Answer>;
 
-/** How errors look to a route's clients. @default OpenAI's shape */
-export type ErrorBody = (error: ErrorAnswer, requestId: string) => unknown;
+/** How a route's clients expect to be told what all routes tell. */
+export interface Manners {
+  readonly errorBody: (error: ErrorAnswer, requestId: string) => unknown;
+  /** Where they look for the request's id, beside `x-request-id`. */
+  readonly requestIdHeader?: string;
+}
+
+/** OpenAI's. */
+const USUAL: Manners = { errorBody: ({ body }) => body };
 
 /** What every route does around its handler: who may, the request id, and errors in the shape that its clients read. */
 export interface Routes {
@@ -41,7 +49,7 @@ export interface Routes {
   admit(
     admits: readonly [Admitted, ...Admitted[]],
     handle: Handler<Principal>,
-    errorBody?: ErrorBody,
+    manners?: Manners,
   ): (c: GatewayContext) => Promise<Response>;
   open(handle: Handler<null>): (c: GatewayContext) => Promise<Response>;
   /** The answer to something that was thrown outside of a handler. */
@@ -49,13 +57,20 @@ export interface Routes {
 }
 
 export function createRoutes({ authenticate, counters, log }: RouteDeps): Routes {
-  const send = (c: GatewayContext, requestId: string, answer: Answer): Response => {
+  const send = (
+    c: GatewayContext,
+    requestId: string,
+    answer: Answer,
+    { requestIdHeader }: Manners,
+  ): Response => {
     const { status = 200 } = answer;
     if (status < 400) counters.answered++;
     else if (status < 500) counters.refused++;
     else counters.failed++;
     counters.byStatus[status] = (counters.byStatus[status] ?? 0) + 1;
-    return sendAnswer(c, { 'x-request-id': requestId, ...answer.headers }, answer, (error) => {
+    const headers: Record<string, string> = { 'x-request-id': requestId, ...answer.headers };
+    if (requestIdHeader !== undefined) headers[requestIdHeader] = requestId;
+    return sendAnswer(c, headers, answer, (error) => {
       const message = `${c.req.method} ${c.req.path} broke off`;
       log({ level: 'error', message, requestId, error: describeError(error) });
     });
@@ -64,37 +79,40 @@ export function createRoutes({ authenticate, counters, log }: RouteDeps): Routes
     c: GatewayContext,
     error: unknown,
     requestId: string,
-    errorBody: ErrorBody = ({ body }) => body,
+    manners: Manners = USUAL,
   ): Response => {
     const answer = toErrorAnswer(error, requestId);
     if (answer.status >= 500) {
       const message = `${c.req.method} ${c.req.path} failed with ${answer.status}`;
       log({ level: 'error', message, requestId, error: describeError(error) });
     }
-    return send(c, requestId, { ...answer, body: errorBody(answer, requestId) });
+    const body = manners.errorBody(answer, requestId);
+    return send(c, requestId, { ...answer, body }, manners);
   };
   const guarded =
-    <P>(letIn: (c: GatewayContext) => Promise<P>, handle: Handler<P>, errorBody?: ErrorBody) =>
+    <P>(letIn: (c: GatewayContext) => Promise<P>, handle: Handler<P>, manners: Manners = USUAL) =>
     async (c: GatewayContext): Promise<Response> => {
       const requestId = newRequestId();
       try {
         const principal = await letIn(c);
         const gone = (): AbortSignal => goneSignal(c);
-        return send(c, requestId, await handle(c, { principal, requestId, gone }));
+        return send(c, requestId, await handle(c, { principal, requestId, gone }), manners);
       } catch (error) {
-        return fail(c, error, requestId, errorBody);
+        return fail(c, error, requestId, manners);
       }
     };
 
   return {
-    admit: (admits, handle, errorBody) =>
+    admit: (admits, handle, manners) =>
       guarded(
         (c) => {
+          const token = sessionTokenIn(c);
+          if (token !== undefined) return authenticate({ sessionToken: token }, admits);
           const authorization = headerOf(c, 'authorization');
           return authenticate({ authorization, xApiKey: headerOf(c, 'x-api-key') }, admits);
         },
         handle,
-        errorBody,
+        manners,
       ),
     open: (handle) => guarded(async () => null, handle),
     fail: (c, error) => fail(c, error, newRequestId()),

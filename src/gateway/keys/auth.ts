@@ -14,16 +14,16 @@ export type Principal =
 /** `session` is a rollout's token; the others are roles of long-lived keys. */
 export type Admitted = Role | 'session';
 
-export interface AuthHeaders {
-  readonly authorization: string | undefined;
-  readonly xApiKey: string | undefined;
-}
+export type Credentials =
+  | { readonly authorization: string | undefined; readonly xApiKey: string | undefined }
+  /** Of the path `/s/<token>/v1/…`. Whatever key the agent sends beside it is a dummy. */
+  | { readonly sessionToken: string };
 
 /**
  * @throws {RequestError} 401 if there is no valid key, 403 if its role is not among `admits`.
  */
 export type Authenticate = (
-  headers: AuthHeaders,
+  credentials: Credentials,
   admits: readonly Admitted[],
 ) => Promise<Principal>;
 
@@ -61,8 +61,8 @@ export function createAuthenticate(
     return { kind: 'key', record: await verifyApiKey(key) };
   };
 
-  return async (headers, admits) => {
-    const principal = await identify(keyOf(headers));
+  return async (credentials, admits) => {
+    const principal = await identify(keyOf(credentials));
     const role = principal.kind === 'session' ? 'session' : principal.record.role;
     if (!admits.includes(role)) {
       throw forbidden(`a key of role ${role} may not do this: expected ${admits.join(' or ')}`);
@@ -71,7 +71,14 @@ export function createAuthenticate(
   };
 }
 
-function keyOf({ authorization, xApiKey }: AuthHeaders): string {
+function keyOf(credentials: Credentials): string {
+  if ('sessionToken' in credentials) {
+    const { sessionToken } = credentials;
+    if (sessionToken.startsWith(SESSION_TOKEN_PREFIX)) return sessionToken;
+    // A long-lived key would end up in the logs of every proxy on the way.
+    throw unauthorized('the path names no session: expected /s/<session key, rks-…>/v1/…');
+  }
+  const { authorization, xApiKey } = credentials;
   const bearer = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
   const key = bearer ?? xApiKey;
   if (key === undefined || key === '') {

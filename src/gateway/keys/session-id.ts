@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { UNNAMED_PREFIX } from '../../schemas/live-session';
 import { sha256Hex } from '../../storage/digest';
 import type { Redaction } from '../recording/redaction';
 
@@ -47,5 +48,5 @@ export function liveSessionName(names: readonly unknown[]): {
   const named = names.find((name) => typeof name === 'string' && name !== '');
   return typeof named === 'string'
     ? { name: named, isNamed: true }
-    : { name: randomUUID(), isNamed: false };
+    : { name: `${UNNAMED_PREFIX}${randomUUID()}`, isNamed: false };
 }

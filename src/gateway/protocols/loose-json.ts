@@ -16,6 +16,10 @@ export function objectsOf(value: unknown): readonly JsonObject[] {
   return value.map(asObject).filter((item) => item !== null);
 }
 
+export function isFilled(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0;
+}
+
 export function without(object: JsonObject, names: readonly string[]): JsonObject {
   return Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name)));
 }

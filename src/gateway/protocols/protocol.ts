@@ -21,6 +21,10 @@ export interface Protocol {
   readonly path: string;
   /** What the ids of our own answers begin with. */
   readonly idPrefix: ResponseIdPrefix;
+  /** Where its clients look for the request's id, beside `x-request-id`. */
+  readonly requestIdHeader?: string;
+  /** How they are told that nobody holds the conversation that they go on with. @default 400 `unsupported_value` */
+  readonly notHeld?: { readonly status: 400 | 404; readonly reason: string };
   /** The tools of a body in the internal form; left out where they are of that form. */
   readonly readTools?: ReadTools;
   /** @throws {RequestError} 400 for what cannot be answered. */

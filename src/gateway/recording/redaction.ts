@@ -1,5 +1,5 @@
 import type { Recorder, RecordedCall } from './recorder';
-import type { RewardRecord } from '../../schemas/reward';
+import type { FeedbackRecord } from '../../schemas/feedback';
 import type { RewardWriter } from './reward-writer';
 
 /**
@@ -70,11 +70,11 @@ export function redactRewards(rewards: RewardWriter, redaction: Redaction): Rewa
   return {
     async write(record) {
       const { trajectory, decision, by, at, ...said } = record;
-      const agent = /^live\/([^/]+)\//.exec(trajectory)?.[1] ?? null;
+      const agent = /^(?:live|answers)\/([^/]+)\//.exec(trajectory)?.[1] ?? null;
       return rewards.write({
         ...redaction.json(agent, said),
         ...{ trajectory, decision, by, at },
-      } satisfies RewardRecord);
+      } satisfies FeedbackRecord);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { IntegrityError, TransientError } from '../../errors';
-import { RewardRecord } from '../../schemas/reward';
+import { FeedbackRecord } from '../../schemas/feedback';
 import { canonicalJson } from '../../storage/canonical-json';
 import { sha256Hex } from '../../storage/digest';
 import { parseJson } from '../../storage/json-objects';
@@ -11,7 +11,7 @@ import type { ObjectStore } from '../../storage/object-store';
 export interface RewardWritten {
   readonly outcome: 'written' | 'repeated' | 'conflict';
   /** What is stored. */
-  readonly record: RewardRecord;
+  readonly record: FeedbackRecord;
 }
 
 export interface RewardWriter {
@@ -21,7 +21,7 @@ export interface RewardWriter {
    * @throws {TransientError} saying when to try again, if the store cannot be written: whoever gives feedback still has it, and under its
    *   id a repeat is harmless, so it is not spooled.
    */
-  write(record: RewardRecord): Promise<RewardWritten>;
+  write(record: FeedbackRecord): Promise<RewardWritten>;
 }
 
 const DAY_MS = 86_400_000;
@@ -33,12 +33,12 @@ const RETRY_AFTER_MS = 5_000;
  * another line with the same id, and readers count an id once.
  */
 export function createRewardWriter(store: ObjectStore): RewardWriter {
-  const read = async (key: string): Promise<RewardRecord | null> => {
+  const read = async (key: string): Promise<FeedbackRecord | null> => {
     const stored = await getIfPresent(store, key);
-    return stored === null ? null : parseJson(stored.bytes, RewardRecord, key);
+    return stored === null ? null : parseJson(stored.bytes, FeedbackRecord, key);
   };
 
-  const write = async (record: RewardRecord, bytes: Uint8Array): Promise<RewardWritten> => {
+  const write = async (record: FeedbackRecord, bytes: Uint8Array): Promise<RewardWritten> => {
     const name = sha256Hex(record.id);
     const keyAt = (ms: number): string => rewardsKey(new Date(ms).toISOString().slice(0, 10), name);
     const atMs = Date.parse(record.at);
@@ -74,7 +74,7 @@ export function createRewardWriter(store: ObjectStore): RewardWriter {
 }
 
 /** The time is when it was said first; saying the same later is the same. */
-function compare(record: RewardRecord, stored: RewardRecord): RewardWritten {
+function compare(record: FeedbackRecord, stored: FeedbackRecord): RewardWritten {
   const isSame = canonicalJson({ ...record, at: stored.at }) === canonicalJson(stored);
   return { outcome: isSame ? 'repeated' : 'conflict', record: stored };
 }

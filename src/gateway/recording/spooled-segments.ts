@@ -20,17 +20,16 @@ export interface SpooledSegment extends SegmentContents {
   readonly text: string;
 }
 
-interface SpooledDecision {
-  readonly decision: Decision;
-  /** As JSON. */
-  readonly text: string;
-}
-
 interface Draft {
   readonly parts: Set<string>;
-  /** Decisions by session. */
-  readonly sessions: Map<string, { readonly agent: string; readonly decisions: SpooledDecision[] }>;
+  readonly sessions: Map<string, { readonly agent: string; readonly decisions: Taken[] }>;
   readonly unresolved: LiveIntent[];
+}
+
+/** A decision, and its JSON. */
+interface Taken {
+  readonly decision: Decision;
+  readonly json: string;
 }
 
 /** So many entries are checked before others get their turn: a file may hold thousands, and live calls wait for the same thread. */
@@ -88,7 +87,7 @@ export async function toSegments(
       for (const id of [...needed, decision.output]) draft.parts.add(id);
       const known = draft.sessions.get(session) ?? { agent, decisions: [] };
       draft.sessions.set(session, known);
-      known.decisions.push({ text: decisionText(text, call), decision });
+      known.decisions.push({ decision, json: decisionText(text, call) });
       decisions++;
     }
   }
@@ -140,9 +139,8 @@ async function textOf(draft: Draft, parts: ReadonlyMap<string, string>): Promise
     if (++turn % ENTRIES_PER_TURN === 0) await new Promise(setImmediate);
     const rest = { task: null, attempt: 1, member: 0, outcome: null };
     const head = JSON.stringify({ id, agent, ...rest });
-    lines.push(
-      `{"type":"trajectory","trajectory":${head.slice(0, -1)},"decisions":[${decisions.map(({ text }) => text).join(',')}]}}`,
-    );
+    const all = decisions.map(({ json }) => json).join(',');
+    lines.push(`{"type":"trajectory","trajectory":${head.slice(0, -1)},"decisions":[${all}]}}`);
   }
   for (const call of draft.unresolved) add({ type: 'unresolved', call });
   return lines.map((line) => `${line}\n`).join('');

@@ -2,11 +2,14 @@ import type { GatewayCounters } from '../metrics/counters';
 import type { SpoolStatus } from '../metrics/gateway-metrics';
 import { gatewayMetrics } from '../metrics/gateway-metrics';
 import { PROMETHEUS_TYPE, toPrometheusText } from '../metrics/prometheus-text';
+import { upstreamMetrics } from '../metrics/upstream-metrics';
+import type { Upstreams } from '../upstreams/upstreams';
 import type { GatewayContext } from '../http/gateway-context';
 
 export interface MetricsDeps {
   readonly counters: GatewayCounters;
   readonly spoolStatus: (() => SpoolStatus) | undefined;
+  readonly upstreams: Upstreams;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -15,10 +18,14 @@ export interface MetricsDeps {
 export function metrics({
   counters,
   spoolStatus,
+  upstreams,
   now,
 }: MetricsDeps): (c: GatewayContext) => Response {
-  return (c) =>
-    c.body(toPrometheusText(gatewayMetrics(counters, spoolStatus?.() ?? null, now())), 200, {
-      'content-type': PROMETHEUS_TYPE,
-    });
+  return (c) => {
+    const all = [
+      ...gatewayMetrics(counters, spoolStatus?.() ?? null, now()),
+      ...upstreamMetrics(upstreams),
+    ];
+    return c.body(toPrometheusText(all), 200, { 'content-type': PROMETHEUS_TYPE });
+  };
 }

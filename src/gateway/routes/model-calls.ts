@@ -11,7 +11,7 @@ import type { Protocol, ProtocolCall } from '../protocols/protocol';
 import { readBody } from '../http/read-body';
 import type { RelayedCall } from '../relay-answer';
 import { relayAnswer } from '../relay-answer';
-import { badRequest } from '../http/request-error';
+import { badRequest, RequestError } from '../http/request-error';
 import type { Handler } from '../http/route';
 import type { GatewayContext } from '../http/gateway-context';
 import type { Answer } from '../http/answer';
@@ -73,10 +73,9 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
   ): Promise<Answer> {
     const { n } = call.request;
     if (call.previousId !== null || call.conversationId !== null) {
-      throw badRequest(
-        'a policy holds no conversations: send all messages with each call',
-        'unsupported_value',
-      );
+      const { notHeld = { status: 400, reason: 'unsupported_value' } } = protocol;
+      const message = 'a policy holds no conversations: send all messages with each call';
+      throw new RequestError(message, notHeld);
     }
     if (typeof n === 'number' && n !== 1) {
       throw badRequest(

@@ -120,20 +120,21 @@ async function* watched(
     throw error;
   } finally {
     const { name } = target.upstream;
-    if (reader.answer() !== null) finished(upstreams, target, call, reader);
+    if (reader.answer() !== null || reader.hasFailed()) finished(upstreams, target, call, reader);
     else if (signal.aborted) health.report(name, 'abandoned');
     else health.failed(name, { kind: 'fault', fault }, true);
     await pieces.return?.();
   }
 }
 
-/** An answer is whole: its upstream is well, and calls that go on from it find it there. */
+/** An answer is over: its upstream is well, and calls that go on from it find it there. */
 function finished(
   { health, holders }: Upstreams,
   { upstream }: ModelTarget,
   { conversationId }: ProtocolCall,
   reader: AnswerReader,
 ): void {
+  if (reader.hasFailed()) return health.failed(upstream.name, { kind: 'said' }, false);
   health.report(upstream.name, 'finished');
   const responseId = reader.answer()?.responseId ?? null;
   if (responseId !== null) holders.set(responseId, upstream.name);

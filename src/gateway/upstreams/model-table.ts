@@ -60,3 +60,9 @@ export function createModelTable(
     targets: (model) => (table.get(model) as [ModelTarget, ...ModelTarget[]] | undefined) ?? null,
   };
 }
+
+/** The upstreams that answer for any model, sorted. */
+export function upstreamNames(models: ModelTable): readonly string[] {
+  const targets = models.names.flatMap((model) => models.targets(model) ?? []);
+  return [...new Set(targets.map(({ upstream }) => upstream.name))].sort();
+}

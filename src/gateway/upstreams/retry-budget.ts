@@ -7,6 +7,8 @@ export interface RetryBudget {
   earn(): void;
   /** Whether a retry may be made; it is then spent. */
   spend(): boolean;
+  /** How many retries were not made since the start. */
+  denied(): number;
 }
 
 /** @param burst how many retries may be saved up; a gateway starts with them. */
@@ -18,12 +20,17 @@ export function createRetryBudget({
   readonly burst: number;
 }): RetryBudget {
   let saved = burst;
+  let denied = 0;
   return {
     earn: () => void (saved = Math.min(burst, saved + ratio)),
     spend() {
-      if (saved < 1) return false;
+      if (saved < 1) {
+        denied++;
+        return false;
+      }
       saved -= 1;
       return true;
     },
+    denied: () => denied,
   };
 }

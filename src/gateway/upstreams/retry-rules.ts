@@ -1,7 +1,11 @@
 import type { UpstreamFault } from './upstream';
 
-/** Why an upstream gave no answer that the client could have: it failed, or it answered with an error. */
+/**
+ * Why an upstream gave no answer that the client could have: it failed, it answered with an error, or it said within an answer of status 200
+ * that it has failed, which may be for what was asked.
+ */
 export type Failure =
+  | { readonly kind: 'said' }
   | { readonly kind: 'fault'; readonly fault: UpstreamFault }
   | { readonly kind: 'status'; readonly status: number; readonly retryAfterMs: number | null };
 
@@ -52,7 +56,7 @@ const BY_STATUS: Readonly<Record<number, RetryRule>> = {
  * | garbage, 3xx, 401, 403                 | at once          | no                       | fails      |
  * | 408, 409, 425, 429                     | at once          | after Retry-After, or so | is well    |
  * | 5xx but 501                            | at once          | after Retry-After, or so | fails      |
- * | any other status                       | no               | no                       | is well    |
+ * | any other status, a failure that is said | no             | no                       | is well    |
  *
  * @param retriesSlow whether an upstream that did not begin to answer in time is given up for another one: it may still be at work, and the
  * answer is then paid for twice.
@@ -62,6 +66,7 @@ export function retryRule(failure: Failure, retriesSlow: boolean): RetryRule {
     const rule = BY_FAULT[failure.fault];
     return failure.fault === 'slow' ? { ...rule, other: retriesSlow } : rule;
   }
+  if (failure.kind === 'said') return NEVER;
   const { status } = failure;
   if (status < 400) return USELESS;
   return BY_STATUS[status] ?? (status >= 500 ? BROKEN : NEVER);

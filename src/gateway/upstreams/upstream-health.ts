@@ -10,7 +10,7 @@ export interface UpstreamStatus {
   readonly asked: number;
   /** Of those, how many were tries after the first of their call. */
   readonly retries: number;
-  /** By fault, or `status_<code>`. */
+  /** By fault, `status_<code>`, or `said` for a failure within an answer of status 200. */
   readonly errors: Readonly<Record<string, number>>;
 }
 
@@ -68,8 +68,8 @@ export function createUpstreamHealth(settings: BreakerSettings, now: () => numbe
     report,
     failed(upstream, failure, isUnhealthy) {
       const { errors } = of(upstream);
-      const kind = failure.kind === 'fault' ? failure.fault : `status_${failure.status}`;
-      errors[kind] = (errors[kind] ?? 0) + 1;
+      const name = nameOf(failure);
+      errors[name] = (errors[name] ?? 0) + 1;
       report(upstream, isUnhealthy ? 'failed' : 'finished'); // to refuse a call is a whole answer, too
     },
     rest: (target, forMs) => void restUntil.set(targetId(target), now() + forMs),
@@ -86,4 +86,9 @@ export function createUpstreamHealth(settings: BreakerSettings, now: () => numbe
 /** Names a target among those of all models. */
 export function targetId({ upstream, model }: ModelTarget): string {
   return `${upstream.name}\n${model}`;
+}
+
+function nameOf(failure: Failure): string {
+  if (failure.kind === 'status') return `status_${failure.status}`;
+  return failure.kind === 'fault' ? failure.fault : 'said';
 }

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { createCounters } from '../../../src/gateway/metrics/counters';
 import { gatewayMetrics, type SpoolStatus } from '../../../src/gateway/metrics/gateway-metrics';
+import { upstreamMetrics } from '../../../src/gateway/metrics/upstream-metrics';
+import { NO_UPSTREAMS } from '../../../src/gateway/upstreams/upstreams';
 import { METRICS } from '../../../src/ports/meter';
 import { environmentTable } from '../../../workers/env';
 
@@ -43,7 +45,9 @@ function gatewayNames(): string[] {
     },
   );
   const status = { spool: empty, drain: empty } as unknown as SpoolStatus;
-  return gatewayMetrics(createCounters(), status, 0).map(({ name }) => name);
+  return [...gatewayMetrics(createCounters(), status, 0), ...upstreamMetrics(NO_UPSTREAMS)].map(
+    ({ name }) => name,
+  );
 }
 
 describe('docs/operations.md', () => {

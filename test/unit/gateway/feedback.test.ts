@@ -1,7 +1,7 @@
 import { InvalidInputError } from '../../../src/errors';
 import { createRewardWriter } from '../../../src/gateway/recording/reward-writer';
 import { createResponseId } from '../../../src/gateway/keys/response-id';
-import { RewardRecord } from '../../../src/schemas/reward';
+import { FeedbackRecord } from '../../../src/schemas/feedback';
 import { readJsonLines } from '../../../src/storage/json-objects';
 import { rewardsPrefix } from '../../../src/storage/keys';
 import type { ObjectStore } from '../../../src/storage/object-store';
@@ -10,10 +10,10 @@ import { chat, createFixture, NOW, SIGNING_KEY } from './gateway-fixture';
 
 const FEEDBACK = '/v1/feedback';
 
-async function stored(store: ObjectStore): Promise<RewardRecord[]> {
-  const records: RewardRecord[][] = [];
+async function stored(store: ObjectStore): Promise<FeedbackRecord[]> {
+  const records: FeedbackRecord[][] = [];
   for await (const { key } of store.list(rewardsPrefix())) {
-    records.push(await readJsonLines(store, key, RewardRecord));
+    records.push(await readJsonLines(store, key, FeedbackRecord));
   }
   return records.flat();
 }
@@ -68,11 +68,66 @@ describe('feedback', () => {
     expect((await gateway.post(FEEDBACK, another, { ...body, value: true })).status).toBe(200);
   });
 
-  test('without an id counts each time', async () => {
+  test('without an id counts once if it says the same', async () => {
     const gateway = await createFixture();
     const scorer = await gateway.key({ role: 'scorer' });
-    for (let i = 0; i < 2; i++) await gateway.post(FEEDBACK, scorer, { session: 's', value: 1 });
-    expect(await stored(gateway.store)).toHaveLength(2);
+    for (const value of [1, 1, true, 0]) {
+      const reply = await gateway.post(FEEDBACK, scorer, { session: 's', value });
+      expect(reply.status).toBe(200);
+    }
+    await gateway.post(FEEDBACK, scorer, { session: 't', value: 1 });
+    expect((await stored(gateway.store)).map(({ value }) => value).sort()).toEqual([0, 1, 1]);
+  });
+
+  test('may be a comment alone, or the better answer as text or as a message', async () => {
+    const gateway = await createFixture();
+    const agent = await gateway.key({ role: 'agent', agent: 'desk' });
+    const call = await gateway.post('/v1/chat/completions', agent, chat({ user: 'u' }));
+    const on = { response_id: call.body.id };
+    const message = { role: 'assistant', content: null, tool_calls: [] };
+    for (const said of [
+      { comment: 'rude' },
+      { demonstration: 'Sorry!' },
+      { demonstration: message },
+    ]) {
+      const reply = await gateway.post(FEEDBACK, agent, { ...on, ...said });
+      expect(reply).toMatchObject({ status: 200, body: { value: null, decision: call.body.id } });
+    }
+    const demonstrations = (await stored(gateway.store)).map((record) => record.demonstration);
+    expect(demonstrations).toEqual(
+      expect.arrayContaining([undefined, { role: 'assistant', content: 'Sorry!' }, message]),
+    );
+  });
+
+  test('on an answer under the id that its upstream gave it is kept for whoever reads', async () => {
+    const gateway = await createFixture();
+    const agent = await gateway.key({ role: 'agent', agent: 'desk' });
+    const scorer = await gateway.key({ role: 'scorer' });
+    for (const id of ['chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG', 'resp_67ccd2', 'msg_01XFD']) {
+      const body = { response_id: id, value: 1 };
+      const trajectory = `answers/desk/${id}`;
+      expect((await gateway.post(FEEDBACK, agent, body)).body).toMatchObject({ trajectory });
+      const named = await gateway.post(FEEDBACK, scorer, { ...body, agent: 'desk' });
+      expect(named.body).toMatchObject({ trajectory });
+    }
+    const stolen = { response_id: 'resp_1', agent: 'other', value: 1 };
+    expect((await gateway.post(FEEDBACK, agent, stolen)).status).toBe(403);
+  });
+
+  test('of an agent corrects what was said with its own key, and nothing else', async () => {
+    const gateway = await createFixture();
+    const [desk, other] = [
+      await gateway.key({ role: 'agent', agent: 'desk' }),
+      await gateway.key({ role: 'agent', agent: 'desk' }),
+    ];
+    const said = await gateway.post(FEEDBACK, desk, { session: 's', value: 1, id: 'mine' });
+    const correct = (key: string, supersedes: unknown, value: number) =>
+      gateway.post(FEEDBACK, key, { session: 's', value, supersedes });
+    expect((await correct(desk, 'mine', 0)).body).toMatchObject({ supersedes: said.body.id });
+    expect((await correct(desk, said.body.id, 0.5)).status).toBe(200);
+    expect((await correct(other, said.body.id, 0)).status).toBe(403);
+    const itself = { session: 's', value: 0, id: 'new', supersedes: 'new' };
+    expect((await gateway.post(FEEDBACK, desk, itself)).status).toBe(400);
   });
 
   test('of an agent stays within its own live sessions', async () => {
@@ -115,7 +170,14 @@ describe('feedback', () => {
   test.each([
     ['neither session nor answer', { value: 1 }, 'session'],
     ['both', { session: 's', response_id: 'r', value: 1 }, 'session'],
-    ['no value', { session: 's' }, 'value'],
+    ['nothing said', { session: 's' }, 'value'],
+    ['a better answer to no call', { session: 's', demonstration: 'Sorry!' }, 'demonstration'],
+    [
+      'a better answer that somebody else gave',
+      { response_id: 'r', agent: 'desk', demonstration: { role: 'user', content: 'x' } },
+      'demonstration',
+    ],
+    ['a decision that was never taken', { decision_id: 'resp_1', value: 1 }, 'decision_id'],
     ['a value that is no number', { session: 's', value: 'good' }, 'value'],
     ['an infinite value', '{"session":"s","value":1e999}', 'value'],
     ['an answer that was made up', { response_id: 'chatcmpl-abc', value: 1 }, 'response_id'],
@@ -164,7 +226,7 @@ test('feedback while the store is down is refused with the time of the next try,
 });
 
 describe('the reward writer', () => {
-  const record: RewardRecord = {
+  const record: FeedbackRecord = {
     ...{ id: 'k.1', trajectory: 't', decision: null, scorer: 'feedback', scorerVersion: '1' },
     ...{ value: 1, by: 'key:k', at: new Date(NOW).toISOString(), supersedes: null },
   };

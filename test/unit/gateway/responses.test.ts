@@ -311,12 +311,18 @@ describe('a stream of Responses', () => {
 describe('a policy behind Responses, as OpenAI’s client sees it', () => {
   const question = { role: 'user' as const, content: 'give me my money back' };
 
+  const open: { close(): Promise<void> }[] = [];
+  afterEach(async () => {
+    for (const server of open.splice(0)) await server.close();
+  });
+
   async function openClient() {
     const gateway = await createFixture();
     const server = await serveGateway(gateway.app);
+    open.push(server);
     const apiKey = gateway.session();
     const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey, maxRetries: 0 });
-    return { ...gateway, client, close: () => server.close() };
+    return { ...gateway, client };
   }
   const body = {
     ...{ model: 'ratchet/support', tools: tools as OpenAI.Responses.FunctionTool[] },
@@ -324,7 +330,7 @@ describe('a policy behind Responses, as OpenAI’s client sees it', () => {
   };
 
   test('answers with a tool call, then with text, and its decision is the answer’s', async () => {
-    const { client, recorder, close } = await openClient();
+    const { client, recorder } = await openClient();
     const first = await client.responses.create(body);
     expect(first).toMatchObject({ object: 'response', status: 'completed', output_text: '' });
     expect(first.instructions).toBe('be kind');
@@ -341,11 +347,10 @@ describe('a policy behind Responses, as OpenAI’s client sees it', () => {
       role: 'system',
       content: 'be kind',
     });
-    await close();
   });
 
   test('takes a reference to an item of its answer for the item', async () => {
-    const { client, policies, close } = await openClient();
+    const { client, policies } = await openClient();
     const first = await client.responses.create(body);
     const [call] = first.output;
     if (call?.type !== 'function_call') throw new Error('no call');
@@ -359,11 +364,10 @@ describe('a policy behind Responses, as OpenAI’s client sees it', () => {
         { id: call.call_id, type: 'function', function: { name: call.name, arguments: '{}' } },
       ],
     });
-    await close();
   });
 
   test('streams what it answers without a stream', async () => {
-    const { client, recorder, close } = await openClient();
+    const { client, recorder } = await openClient();
     const whole = await client.responses.create(body);
     const stream = client.responses.stream(body);
     const types: string[] = [];
@@ -380,11 +384,10 @@ describe('a policy behind Responses, as OpenAI’s client sees it', () => {
     ]);
     expect((await stream.finalResponse()).output).toMatchObject(whole.output);
     expect(recorder.take(SESSION).decisions).toHaveLength(1); // one answer, asked for twice
-    await close();
   });
 
   test('streams text as text', async () => {
-    const { client, close } = await openClient();
+    const { client } = await openClient();
     const call = { type: 'function_call' as const, call_id: 'c', name: 'refund', arguments: '{}' };
     const result = { type: 'function_call_output' as const, call_id: 'c', output: 'ok' };
     const stream = client.responses.stream({ ...body, input: [question, call, result] });
@@ -392,14 +395,12 @@ describe('a policy behind Responses, as OpenAI’s client sees it', () => {
     stream.on('response.output_text.delta', ({ delta }) => (text += delta));
     expect((await stream.finalResponse()).output_text).toBe('done');
     expect(text).toBe('done');
-    await close();
   });
 
   test('holds no conversations, and says so', async () => {
-    const { client, close } = await openClient();
+    const { client } = await openClient();
     const asked = client.responses.create({ ...body, previous_response_id: 'resp_1' });
-    await expect(asked).rejects.toMatchObject({ status: 400, code: 'unsupported_value' });
-    await close();
+    await expect(asked).rejects.toMatchObject({ status: 400, code: 'previous_response_not_found' });
   });
 
   test('may be given feedback on under the answer’s id', async () => {

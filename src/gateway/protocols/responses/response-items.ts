@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Message, ToolCall } from '../../../schemas/message';
 import { validate } from '../../http/json-body';
 import { toContent, toParts, type Part } from '../text-content';
-import { without } from '../loose-json';
+import { isFilled, without } from '../loose-json';
 import { readItemId } from './item-id';
 
 // What OpenAI's Responses call items, in the internal form. Source: https://platform.openai.com/docs/api-reference/responses
@@ -113,9 +113,8 @@ function toPart(part: Part): Part {
   if (part.type !== 'input_text' && part.type !== 'output_text' && part.type !== 'text')
     return part;
   // Log-probabilities and empty annotations come with an answer, and not all clients send them back with it.
-  const { annotations, ...rest } = without(part, ['logprobs']);
-  const isAnnotated = Array.isArray(annotations) && annotations.length > 0;
-  return { ...rest, type: 'text', ...(isAnnotated ? { annotations } : {}) };
+  const names = isFilled(part['annotations']) ? ['logprobs'] : ['logprobs', 'annotations'];
+  return { ...without(part, names), type: 'text' };
 }
 
 type Item = z.infer<typeof AnyItem>;

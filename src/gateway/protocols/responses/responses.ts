@@ -17,6 +17,7 @@ export const responses: Protocol = {
   path: '/responses',
   idPrefix: 'resp_',
   readTools: readResponsesTools,
+  notHeld: { status: 400, reason: 'previous_response_not_found' },
 
   parse(text, interner) {
     const { request, ...rest } = parseResponsesBody(text, interner);

@@ -196,6 +196,16 @@ describe('a stream', () => {
     expect(gateway.upstreams.health.status('a').errors).toEqual({ garbage: 1 });
   });
 
+  test('in which its upstream says that it has failed is handed on, and is no breaking off', async () => {
+    const gateway = await open(['a']);
+    const said = 'data: {"error":{"message":"no"}}\n\n';
+    gateway.upstreams.answer(stream([said]));
+    expect(await gateway.stream()).toContain('"message":"no"');
+    expect(gateway.upstreams.health.status('a')).toMatchObject({
+      ...{ errors: { said: 1 }, breaker: { kind: 'closed', failures: 0 } },
+    });
+  });
+
   test('that is whole counts for it', async () => {
     const gateway = await open(['a']);
     gateway.upstreams.answer(fault('slow'));
