@@ -13,6 +13,7 @@ import { renderRun } from '../src/loop/render';
 import { runKey } from '../src/loop/run-key';
 import {
   finishIteration,
+  reasonAgainst,
   isSelectDue,
   phaseName,
   RunState,
@@ -53,6 +54,8 @@ interface Gathered {
   readonly scored: number;
   readonly drops: Readonly<Record<string, number>>;
   readonly what: string;
+  /** Not trained on, to estimate off-policy what the checkpoint is worth; null: nothing. */
+  readonly heldOut: { readonly batches: ObjectRef[]; readonly rewards: ObjectRef } | null;
 }
 
 const total = (counts: Readonly<Record<string, number>>): number =>
@@ -272,6 +275,16 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
         ],
       ),
     );
+    const { heldOut } = gathered;
+    const offPolicy =
+      heldOut === null
+        ? null
+        : await attend(`off-policy estimate of ${label}`, () =>
+            proxies.rollout.estimateOffPolicy.executeWithOptions(
+              { summary: `${label}: ${shortDigest(trained.checkpoint)} on held-out decisions` },
+              [{ candidate: trained.checkpoint, ...heldOut, weights: config.reward.weights }],
+            ),
+          );
     const isLast = iteration + 1 === config.iterations || stops > 0;
     const select = isSelectDue(iteration, config, isLast)
       ? await measureSelect(current, trained.checkpoint, iteration + 1)
@@ -285,6 +298,7 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
         reward: gathered.reward,
         select,
         loss: trained.metrics['loss'] ?? null,
+        ...(offPolicy === null ? {} : { offPolicy }),
       },
       replay: trained.replay,
     });
@@ -296,14 +310,14 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
     enter({ kind: 'collecting', iteration: current.iterations });
     const collected = await collectLive(proxies, attention, current, live, label);
     if (collected.kind === 'waiting') return current;
-    const { decisions, reward, drops, training, to } = collected;
+    const { decisions, reward, drops, training, heldOut, to } = collected;
     const verdict = decideDrops({ rollouts: decisions + total(drops), drops }, config.maxDropShare);
     if (verdict.kind === 'stop') {
       await attention.ask(`live feedback for ${label}`, verdict.reason);
       return current; // the cause is mended: look again
     }
     const gathered = {
-      ...{ ...training, drops, reward, what: 'live decisions' },
+      ...{ ...training, heldOut, drops, reward, what: 'live decisions' },
       ...{ rollouts: decisions, scored: decisions },
     };
     return { ...(await learn(current, gathered)), liveTo: to };
@@ -345,7 +359,7 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       }
       return learn(current, {
         ...{ batches: batch.batches, rewards: scored.rewards, reward: scored.reward, drops },
-        ...{ rollouts: batch.rollouts, scored: scored.rollouts, what: 'rollouts' },
+        ...{ rollouts: batch.rollouts, scored: scored.rollouts, what: 'rollouts', heldOut: null },
       });
     }
   };
@@ -441,7 +455,7 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
   };
 
   /** Evaluates the best checkpoint, asks, promotes; again from the start whenever the champion moved meanwhile. */
-  const conclude = async ({ best }: RunState): Promise<RunOutcome> => {
+  const conclude = async ({ best, points }: RunState): Promise<RunOutcome> => {
     if (best === null) {
       return finish({
         kind: 'no-better-checkpoint',
@@ -449,6 +463,8 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       });
     }
     const candidate = best.checkpoint;
+    const worse = reasonAgainst(points.find(({ checkpoint }) => checkpoint === candidate));
+    if (worse !== null) return finish({ kind: 'gate-not-passed', reasons: [worse] });
     for (;;) {
       enter({ kind: 'gating', candidate });
       const evidence = await evaluate(candidate, 'gate');

@@ -176,6 +176,14 @@ export const CollectLiveResult = z.discriminatedUnion('kind', [
 ]);
 export type CollectLiveResult = z.infer<typeof CollectLiveResult>;
 
+// estimateOffPolicy ---------------------------------------------------------------------------------------------------
+
+export const EstimateOffPolicyInput = z.strictObject({
+  candidate: Digest,
+  ...FeedbackBatch.shape,
+  weights: z.record(z.string(), z.number()),
+});
+
 // train ---------------------------------------------------------------------------------------------------------------
 
 export const TrainInput = z.strictObject({

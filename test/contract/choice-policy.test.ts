@@ -3,6 +3,7 @@ import { createThreadRuntime } from '../../src/adapters/ort/thread-runtime';
 import { createThreadTrainer, spawnThread } from '../../src/adapters/trainer/thread-trainer';
 import { InvalidInputError, NotFoundError, NumericalError } from '../../src/errors';
 import { choicePolicy } from '../../src/policies/choice/policy';
+import { probabilitiesOf } from '../../src/policies/choice/probabilities';
 import { createPolicyServer } from '../../src/policies/choice/policy-server';
 import type {
   CheckpointFiles,
@@ -434,6 +435,12 @@ describe('learning what arms are worth', () => {
     const share = right.reduce((sum: number, one) => sum + one, 0) / right.length;
     expect(share).toBeGreaterThan(0.95);
   });
+});
+
+it('says how probable arms are under a checkpoint as it acts at temperature 1', async () => {
+  const feedback = await collect(baseDigest, live.slice(0, 40), 1);
+  const probabilities = await probabilitiesOf(runtime, base.files, feedback);
+  expect(probabilities).toEqual(feedback.map(({ propensity }) => propensity));
 });
 
 describe('resuming', () => {

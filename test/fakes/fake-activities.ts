@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { CollectLiveActivities } from '../../activities/collect-live';
 import type { EvaluateActivities } from '../../activities/evaluate';
+import type { OffPolicyActivities } from '../../activities/estimate-off-policy';
 import type { PromoteActivities } from '../../activities/promote';
 import type { RolloutActivities } from '../../activities/rollout';
 import type { ScoreActivities } from '../../activities/score';
@@ -21,6 +22,7 @@ export type AllActivities = EvaluateActivities &
   RolloutActivities &
   ScoreActivities &
   CollectLiveActivities &
+  OffPolicyActivities &
   TrainActivities;
 
 /** `sha256:` and the same digit 64 times, or a hexadecimal number padded with zeros. */
@@ -55,6 +57,8 @@ export interface FakeWorld {
   gate: EvaluationSummary['decision'];
   /** Answers of `collectLive` before it has enough: numbers of decisions. */
   readonly waiting: number[];
+  /** How much more a candidate earns off-policy. */
+  offPolicy: number;
   drops: Record<string, number>;
   /** Resolves when training may finish; a test that wants to be in the middle of one replaces it. */
   trainGate: Promise<void>;
@@ -75,6 +79,7 @@ export function createFakeWorld(): FakeWorld {
     failures: new Map(),
     gate: 'pass',
     waiting: [],
+    offPolicy: 0.1,
     drops: {},
     trainGate: Promise.resolve(),
     rollOutGate: () => Promise.resolve(),
@@ -167,11 +172,18 @@ export function createFakeActivities(world: FakeWorld): AllActivities {
         kind: 'collected',
         to: `2026-11-25T0${input.iteration}:00:00.000Z`,
         training: { batches: [ref('live')], rewards: ref('live-rewards') },
-        heldOut: null,
+        heldOut: { batches: [ref('held-out')], rewards: ref('held-out-rewards') },
         decisions: 100,
         reward: estimate(0.7),
         drops: world.drops,
       };
+    },
+    async estimateOffPolicy() {
+      begin('estimateOffPolicy');
+      const logged = 0.7;
+      const value = logged + world.offPolicy;
+      const bounds = { lower: world.offPolicy - 0.01, upper: world.offPolicy + 0.01 };
+      return { n: 10, value, logged, ...bounds, effectiveN: 9, refusal: null };
     },
     async train(input) {
       begin('train');

@@ -313,6 +313,17 @@ describe('a run that learns from live feedback', () => {
     ]);
     const status = await handle.query<RunStatus, []>('status');
     expect(status.points.map(({ rollouts }) => rollouts)).toEqual([100, 100]);
+    expect(status.points[1]?.offPolicy).toMatchObject({ lower: expect.closeTo(0.09), refusal: null });
+  });
+
+  test('is not even evaluated where held-out decisions say that it earns less', async () => {
+    bench.world.offPolicy = -0.1;
+    const handle = await bench.start('trainingRun', runConfig(policyName(), { live }));
+    expect(await handle.result()).toMatchObject({
+      kind: 'gate-not-passed',
+      reasons: [expect.stringContaining('Off-policy')],
+    });
+    expect(bench.world.calls).not.toContain('compare');
   });
 
   test('asks a person where too much of the feedback teaches nothing', async () => {

@@ -1,0 +1,44 @@
+import type { TensorRuntime } from '../../ports/tensor-runtime';
+import type { CheckpointFiles, Feedback } from '../policy-kind';
+import { createActingModel } from './acting-model';
+import { armIndex } from './training-rows';
+import { decodeModel } from './checkpoint';
+import { actingDistribution } from './distribution';
+import { featurize } from './features';
+
+/** How many texts are asked about at once: the batcher's memory is bounded by it. */
+const AT_ONCE = 512;
+
+/**
+ * The probability that a checkpoint takes the arm that was taken, for each piece of feedback: as it is served live, at temperature 1 and with its
+ * exploration floor.
+ *
+ * @throws {InvalidInputError} if feedback names an arm that the policy does not have.
+ */
+export async function probabilitiesOf(
+  runtime: TensorRuntime,
+  files: CheckpointFiles,
+  feedback: readonly Feedback[],
+): Promise<number[]> {
+  const { config, parameters } = decodeModel(files);
+  const { indexOf, indicesOf } = armIndex(config);
+  const model = await createActingModel(runtime, config, parameters);
+  try {
+    const probabilities: number[] = [];
+    for (let at = 0; at < feedback.length; at += AT_ONCE) {
+      const asked = feedback.slice(at, at + AT_ONCE).map(async ({ text, available, arm }) => {
+        const logits = await model.logits(featurize(text, config.features));
+        const indices = indicesOf(available);
+        const p = actingDistribution(logits, indices, {
+          temperature: 1,
+          floor: config.explorationFloor,
+        });
+        return p[indices.indexOf(indexOf(arm))] ?? 0;
+      });
+      probabilities.push(...(await Promise.all(asked)));
+    }
+    return probabilities;
+  } finally {
+    await model.dispose();
+  }
+}
