@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity';
 import type { DatasetReader } from '../src/datasets/dataset-reader';
 import { InvalidInputError } from '../src/errors';
 import { createGateway } from '../src/gateway/app';
+import { NO_REDACTION, type Redaction } from '../src/gateway/recording/redaction';
 import { NO_UPSTREAMS, type Upstreams } from '../src/gateway/upstreams/upstreams';
 import { createBatchRecorder } from '../src/gateway/recording/batch-recorder';
 import { createRoutingReader } from '../src/gateway/routing-reader';
@@ -48,6 +49,8 @@ export interface RolloutDeps {
   readonly address?: GatewayAddress;
   /** The models of upstreams that agents may ask for beside the policy. @default none */
   readonly upstreams?: Upstreams;
+  /** What is done to all that is recorded. @default nothing */
+  readonly redaction?: Redaction;
   /** Before a rollout's second attempt, and the first pause for who pushes back; both double. @default 500 */
   readonly backoffMs?: number;
 }
@@ -86,6 +89,7 @@ export function createRolloutActivities({
   meter = noMeter,
   address = LOOPBACK,
   upstreams = NO_UPSTREAMS,
+  redaction = NO_REDACTION,
   backoffMs = 500,
 }: RolloutDeps): RolloutActivities {
   const solitude = createSolitude(); // of all the batches of this process
@@ -140,6 +144,7 @@ export function createRolloutActivities({
             policies,
             routing: createRoutingReader(store),
             upstreams,
+            redaction,
             recorder,
             signingKey,
             apiKeys: null,

@@ -14,7 +14,8 @@ import { serveGateway } from '../src/gateway/http/serve';
 import { createSpoolRecorder } from '../src/gateway/recording/spool-recorder';
 import type { Digest } from '../src/schemas/ids';
 import { instantPolicies } from './support/instant-policies';
-import { chatRequestBytes, exchange, quantileOf } from './support/raw-http';
+import { median, quantileOf } from './support/quantiles';
+import { chatRequestBytes, exchange } from './support/raw-http';
 
 const CONNECTIONS = 64;
 const WARM_UP_CALLS = 1_000;
@@ -177,8 +178,4 @@ function perSecond({ latencies, seconds }: Round): number {
 
 function cpuPerCall(rounds: readonly Round[]): number {
   return median(rounds.map(({ cpuMicros, latencies }) => cpuMicros / latencies.length));
-}
-
-function median(values: readonly number[]): number {
-  return quantileOf(values, 0.5);
 }

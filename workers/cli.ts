@@ -4,8 +4,10 @@ import { describeError, InvalidInputError } from '../src/errors';
 import { endWithStdin, READY } from './demo/child-process';
 import { environmentTable, readEnvironment, Role } from './env';
 import { keysCommands } from './keys-commands';
+import { gatewayCommands } from './gateway-commands';
 import { runsCommands } from './runs-commands';
 import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
+import { sessionsCommands } from './sessions-commands';
 import { storeCommands } from './store-commands';
 
 /**
@@ -83,16 +85,7 @@ program
     process.exit(0); // all work is handed over; what an agent of ours may have left in the event loop must not keep us
   });
 
-program
-  .command('gateway')
-  .description('Serve live traffic: agents point OPENAI_BASE_URL here.')
-  .action(async () => {
-    const { runGateway } = await import('./gateway.js');
-    endWithStdin();
-    const stop = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
-    await runGateway(env(), stop.signal, (url) => print(`${READY}${url}`));
-  });
+program.addCommand(gatewayCommands(env));
 
 program
   .command('health')
@@ -201,6 +194,7 @@ program
 program.addCommand(keysCommands(env));
 program.addCommand(storeCommands(env));
 program.addCommand(runsCommands(env));
+program.addCommand(sessionsCommands(env));
 
 /** What a shell answers for a process whose reader is gone. */
 const READER_GONE = 141;

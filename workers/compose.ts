@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import {
   createCollectLiveActivities,
   type CollectLiveActivities,
@@ -32,6 +31,7 @@ import { observeStore } from '../src/storage/observed-store';
 import type { ObjectStore } from '../src/storage/object-store';
 import type { Environment } from './env';
 import { loadProject } from './load-project';
+import { openRedaction } from './open-redaction';
 import { openStore } from './open-store';
 import { openUpstreams } from './upstreams';
 
@@ -59,11 +59,6 @@ export interface CompositionOptions {
   readonly warn?: (line: string) => void;
 }
 
-/** Where the gateway's keys are; beside the store, never in it. */
-export function keyFolder(env: Environment): string {
-  return join(env.home, 'keys');
-}
-
 export async function compose(
   env: Environment,
   {
@@ -74,6 +69,7 @@ export async function compose(
   }: CompositionOptions,
 ): Promise<Composition> {
   const upstreams = await openUpstreams(env); // first: a mistake in its file is said at once
+  const redaction = await openRedaction(env);
   const store = observeStore(await openStore(env, { log: warn }), meter);
   const project = loadProject(env.projectModule);
   const datasets = createDatasetReader(store);
@@ -119,7 +115,7 @@ export async function compose(
     rollout: guarded({
       ...createRolloutActivities({
         ...{ store, datasets, policies, runnerFor, handOver, meter },
-        ...{ address: env.rolloutGateway, upstreams },
+        ...{ address: env.rolloutGateway, upstreams, redaction },
       }),
       ...createScoreActivities({ store, datasets, scorers: project.scorers, now }),
       ...createCollectLiveActivities({ store, now }),

@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createLocalKeyFile } from '../src/adapters/local-key-file/local-key-file';
@@ -8,7 +7,7 @@ import { createLocalKeyUse } from '../src/adapters/local-key-use/local-key-use';
 import { hasCode } from '../src/adapters/local-store/fs-errors';
 import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
 import { createLocalSpool } from '../src/adapters/spool/local-spool';
-import { IntegrityError, InvalidInputError } from '../src/errors';
+import { InvalidInputError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/keys/api-keys';
 import type { KeyUseStore } from '../src/gateway/keys/key-use';
 import { createGateway } from '../src/gateway/app';
@@ -21,14 +20,19 @@ import { serveGateway } from '../src/gateway/http/serve';
 import type { Spool } from '../src/gateway/recording/spool';
 import { createSpoolRecorder } from '../src/gateway/recording/spool-recorder';
 import { createPolicyServer } from '../src/policies/choice/policy-server';
-import { keyFolder } from './compose';
 import type { Environment, GatewayExposure } from './env';
 import { createLog } from './log';
+import { openRedaction } from './open-redaction';
 import { openStore } from './open-store';
+import { keyFolder, signingKey } from './secret-keys';
 import { openUpstreams } from './upstreams';
+import { openLocalLedger } from '../src/adapters/spending-ledger/local-ledger';
+import { openPauses } from '../src/gateway/pauses';
+import { createAgentLimiter } from '../src/gateway/limits/agent-limiter';
+import { NO_LEDGER, type SpendingLedger } from '../src/gateway/limits/ledger';
+import type { Upstreams } from '../src/gateway/upstreams/upstreams';
 import { processIdentity } from './servers/process-table';
 
-const SIGNING_KEY_BYTES = 32;
 /** For draining the spool after the last call; what is left is drained by the next start. */
 const DRAIN_GRACE_MS = 4_000;
 
@@ -38,23 +42,6 @@ export function openKeyFile(env: Environment): ApiKeyStore {
 
 export function openKeyUse(env: Environment): KeyUseStore {
   return createLocalKeyUse(join(keyFolder(env), 'used'));
-}
-
-/** The key that signs session tokens: made once, readable by its owner only. */
-async function signingKey(env: Environment): Promise<Uint8Array> {
-  const path = join(keyFolder(env), 'session-signing.key');
-  await mkdir(keyFolder(env), { recursive: true, mode: 0o700 });
-  try {
-    await writeFile(path, randomBytes(SIGNING_KEY_BYTES), { flag: 'wx', mode: 0o600 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // made before: read below
-  }
-  const key = await readFile(path);
-  if (key.byteLength === SIGNING_KEY_BYTES) return key;
-  throw new IntegrityError(
-    `the signing key has the wrong length: expected ${SIGNING_KEY_BYTES} bytes, got ${key.byteLength}; move the file away and sessions get a new one`,
-    { context: { path } },
-  );
 }
 
 /**
@@ -114,6 +101,20 @@ async function readExposure(exposure: GatewayExposure | null): Promise<Exposure 
   };
 }
 
+/** In the spool's folder, which outlives the process: where agents have limits, what they have spent must too. */
+async function openLedger(
+  { spool }: Environment,
+  { limits }: Upstreams,
+  warn: (line: string) => void,
+): Promise<SpendingLedger> {
+  if (limits.default === undefined && Object.keys(limits.agents).length === 0) return NO_LEDGER;
+  return openLocalLedger({
+    folder: join(spool.root, 'spending'),
+    onError: (error) =>
+      warn(`what agents have spent cannot be kept; limits hold for this process alone: ${error}`),
+  });
+}
+
 /** Serves live traffic until `signal` aborts. @param onReady is called with the base URL once it listens. */
 export async function runGateway(
   env: Environment,
@@ -126,16 +127,25 @@ export async function runGateway(
   const exposure = await readExposure(env.gateway.exposure);
   assertSafe(env.gateway.host, exposure); // before anything waits for a store
   const upstreams = await openUpstreams(env); // first: a mistake in its file is said at once
+  const redaction = await openRedaction(env);
   const store = await openStore(env, { log: (line) => own.warn(line) });
   const runtime = await createThreadRuntime({ threads: 1 });
   const policies = createPolicyServer({ store, runtime });
   const spool = await openSpool(env);
+  const pauses = await openPauses(store, {
+    onError: (error) =>
+      own.warn(`what is paused cannot be read; what was read last holds: ${error}`),
+  });
+  const ledger = await openLedger(env, upstreams, (line) => own.warn(line));
   const drain = createSpoolDrain({ spool, store, log });
   const server = await serveGateway(
     createGateway({
       policies,
       routing: createRoutingReader(store),
       upstreams,
+      redaction,
+      pauses,
+      limiter: createAgentLimiter(upstreams.limits, ledger, Date.now),
       recorder: createSpoolRecorder({ spool }),
       spoolStatus: () => ({ spool: spool.snapshot(), drain: drain.snapshot() }),
       signingKey: await signingKey(env),
@@ -156,6 +166,7 @@ export async function runGateway(
   } finally {
     await server.close();
     await upstreams.transport.close();
+    await ledger.close();
     await drain.close(DRAIN_GRACE_MS);
     await policies.close();
     await runtime.close();

@@ -35,6 +35,14 @@ const MAX_CHARS = 2_000;
 /** Whatever wrote it, a key does not leave by the log: bearer tokens, our own keys and session tokens, OpenAI's, AWS's. */
 const KEYS = /\b(?:Bearer\s+\S+|(?:rks?|sk|pk)-[A-Za-z0-9._-]{12,}|AKIA[A-Z0-9]{12,})/g;
 
+/**
+ * What agents call their sessions and models ends up in messages: none of it may begin a line of its own, colour a terminal, clear it, or
+ * turn the order of what is read. JSON.stringify leaves all but the first 32 as they are.
+ */
+const UNSEEN = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const escape = (character: string): string =>
+  `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
 const clip = (text: string): string =>
   (text.length <= MAX_CHARS ? text : `${text.slice(0, MAX_CHARS)}…`).replaceAll(KEYS, '[key]');
 
@@ -75,13 +83,20 @@ export function createLog(
     const time = new Date(ms).toISOString();
     const fields = { ...base, ...loggable(meta) };
     if (format === 'json') {
-      write(JSON.stringify({ time, level: at.toLowerCase(), message: clip(message), ...fields }));
+      const line = JSON.stringify({
+        time,
+        level: at.toLowerCase(),
+        message: clip(message),
+        ...fields,
+      });
+      write(line.replaceAll(UNSEEN, escape));
       return;
     }
     const shown = Object.entries(fields)
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => `${name}=${String(value)}`);
-    write([time, at, clip(message), ...shown].join(' ').replaceAll(/\s*\n\s*/g, ' '));
+    const line = [time, at, clip(message), ...shown].join(' ');
+    write(line.replaceAll(/\s*[\r\n]\s*/g, ' ').replaceAll(UNSEEN, escape));
   };
   return {
     debug: (message, fields) => emit('DEBUG', message, fields),

@@ -1,5 +1,4 @@
 import { connect } from 'node:net';
-import { quantile } from '../../src/stats/quantile';
 import type { Template } from './calls';
 import { CALL_MARK, SESSION_MARK } from './calls';
 
@@ -152,13 +151,4 @@ function createConnection(port: number, request: Template): Connection {
     },
     close: () => socket.destroy(),
   };
-}
-
-/** Quantiles of unsorted values. */
-export function quantilesOf(
-  loads: readonly Load[],
-  qs: readonly [number, number],
-): [number, number] {
-  const sorted = Float64Array.from(loads.flatMap(({ latencies }) => latencies)).sort();
-  return [quantile(sorted, qs[0]), quantile(sorted, qs[1])];
 }

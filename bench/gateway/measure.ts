@@ -1,10 +1,10 @@
 import type { CallKind } from './calls';
 import { requestTemplate, SESSION_MARK } from './calls';
 import type { Clients, Load } from './load';
-import { createClients, quantilesOf } from './load';
+import { createClients } from './load';
 import type { Double, GatewayProcess } from './processes';
 import { processUsage } from '../support/process-usage';
-import { quantileOf } from '../support/raw-http';
+import { median, quantileOf } from '../support/quantiles';
 
 /** One way of asking. Calls per second stand for an open loop: calls come whether those before were answered or not. */
 export interface Scenario {
@@ -24,7 +24,8 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   smallStream: { kind: 'small', clients: 64, isStream: true },
   largeStream: { kind: 'large', clients: 64, isStream: true },
 };
-const WARM_UP_SECONDS = 2;
+/** Before these, a third of the gateway's CPU time goes into compiling its own code. */
+const WARM_UP_CALLS = 8_000;
 
 export type Figures = Record<string, number>;
 
@@ -45,38 +46,35 @@ export async function measure(
 ): Promise<{ readonly figures: Figures; readonly calls: number }> {
   const direct = side(double.port, requestTemplate(kind, isStream, `/${kind}`, []));
   const through = throughGateway(gateway, kind, isStream);
-  const load = ({ clients: side }: Side, lasting: number): Promise<Load> =>
+  const load = ({ clients: side }: Side): Promise<Load> =>
     callsPerSecond === undefined
-      ? side.closedLoop(clients, { seconds: lasting })
-      : side.openLoop(callsPerSecond, lasting);
-  let warmUps = 0;
-  for (const one of [direct, through]) {
-    const { latencies } = await load(one, WARM_UP_SECONDS);
-    if (one === through) warmUps = latencies.length;
+      ? side.closedLoop(clients, { seconds })
+      : side.openLoop(callsPerSecond, seconds);
+  for (const { clients: side } of [direct, through]) {
+    await side.closedLoop(clients, { calls: WARM_UP_CALLS });
   }
   const before = await usages(double, gateway);
   for (let i = 0; i < rounds; i++) {
-    for (const one of [direct, through]) one.loads.push(await load(one, seconds));
+    for (const one of [direct, through]) one.loads.push(await load(one));
   }
   const after = await usages(double, gateway);
   for (const one of [direct, through]) one.clients.close();
 
   const [calls, directCalls] = [countOf(through), countOf(direct)];
-  const [p50Ms, p99Ms] = quantilesOf(through.loads, [0.5, 0.99]);
-  const added = through.loads.map((load, i) => {
-    const [a, b] = [
-      quantilesOf([load], [0.5, 0.99]),
-      quantilesOf(direct.loads.slice(i, i + 1), [0.5, 0.99]),
-    ];
-    return [a[0] - b[0], a[1] - b[1]] as const;
-  });
+  const latencies = through.loads.flatMap((load) => load.latencies);
+  /** Of each pair of rounds. */
+  const added = (q: number): number[] =>
+    through.loads.map(
+      (load, i) => quantileOf(load.latencies, q) - quantileOf(direct.loads[i]?.latencies ?? [], q),
+    );
   return {
-    calls: calls + warmUps,
+    calls: calls + WARM_UP_CALLS,
     figures: {
       callsPerSecond: medianRate(through),
-      ...{ p50Ms, p99Ms },
-      addedP50Ms: median(added.map(([p50]) => p50)),
-      addedP99Ms: median(added.map(([, p99]) => p99)),
+      p50Ms: quantileOf(latencies, 0.5),
+      p99Ms: quantileOf(latencies, 0.99),
+      addedP50Ms: median(added(0.5)),
+      addedP99Ms: median(added(0.99)),
       rssMb: after.gateway.rssMb,
       cpuPerCallMs: (1_000 * (after.gateway.cpuSeconds - before.gateway.cpuSeconds)) / calls,
       clientCpuPerCallMs: (1_000 * (after.clients - before.clients)) / (calls + directCalls),
@@ -118,8 +116,4 @@ function countOf({ loads }: Side): number {
 
 function medianRate({ loads }: Side): number {
   return median(loads.map(({ latencies, seconds }) => latencies.length / seconds));
-}
-
-function median(values: readonly number[]): number {
-  return quantileOf(values, 0.5);
 }

@@ -6,7 +6,8 @@ import { serveGateway } from '../../src/gateway/http/serve';
 import { mintSessionToken } from '../../src/gateway/keys/session-token';
 import type { Digest } from '../../src/schemas/ids';
 import { instantPolicies } from '../support/instant-policies';
-import { chatRequestBytes, exchange, quantileOf } from '../support/raw-http';
+import { quantileOf } from '../support/quantiles';
+import { chatRequestBytes, exchange } from '../support/raw-http';
 
 /** Connections that ask at the same time, as a rollout batch's agents do. */
 const CONNECTIONS = 16;

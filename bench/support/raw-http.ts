@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import { quantile } from '../../src/stats/quantile';
 import { manyTools } from './instant-policies';
 
 /** A chat completion with `tools` tools, as the bytes that go over the wire. */
@@ -22,24 +21,24 @@ export function chatRequestBytes(key: string, i: number, tools: number): Buffer 
   return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`);
 }
 
+/** Whether an answer has come with all of its content. One that does not say how long it is never is. */
+export function isWholeAnswer(text: string): boolean {
+  const end = text.indexOf('\r\n\r\n');
+  const length = /\r\ncontent-length: (\d+)/i.exec(text)?.[1];
+  return end !== -1 && length !== undefined && text.length >= end + 4 + Number(length);
+}
+
 /** As little HTTP as it takes, so that what is measured is the gateway. @returns the head of the answer. */
 export function exchange(socket: Socket, request: Buffer): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = '';
     const onData = (chunk: Buffer): void => {
       text += chunk.toString('latin1');
-      const end = text.indexOf('\r\n\r\n');
-      const length = /content-length: (\d+)/i.exec(text)?.[1];
-      if (end === -1 || length === undefined || text.length < end + 4 + Number(length)) return;
+      if (!isWholeAnswer(text)) return;
       socket.off('data', onData).off('error', reject);
-      resolve(text.slice(0, end));
+      resolve(text.slice(0, text.indexOf('\r\n\r\n')));
     };
     socket.on('data', onData).once('error', reject);
     socket.write(request);
   });
-}
-
-/** A quantile of unsorted values. */
-export function quantileOf(values: readonly number[], q: number): number {
-  return quantile(Float64Array.from(values).sort(), q);
 }

@@ -15,6 +15,7 @@ import { RequestError } from './http/request-error';
 import type { RewardWriter } from './recording/reward-writer';
 import type { Models } from './model-name';
 import { chat } from './protocols/chat/chat';
+import { embeddings } from './protocols/embeddings/embeddings';
 import { messages } from './protocols/messages/messages';
 import { responses } from './protocols/responses/responses';
 import type { LogEntry } from './http/route';
@@ -25,10 +26,20 @@ import { postFeedback } from './routes/feedback';
 import { health, readiness } from './routes/health';
 import { metrics } from './routes/metrics';
 import { modelCalls } from './routes/model-calls';
-import { listModels } from './routes/models';
+import {
+  anthropicModels,
+  getModel,
+  isAnthropicClient,
+  listModels,
+  openAiModels,
+} from './routes/models';
 import { listUpstreams } from './routes/upstreams';
 import { openSession } from './routes/sessions';
 import type { RoutingReader } from './routing-reader';
+import type { AgentLimiter } from './limits/agent-limiter';
+import { NO_LIMITS } from './limits/agent-limiter';
+import type { Pauses } from './pauses';
+import { NO_PAUSES } from './pauses';
 import type { Upstreams } from './upstreams/upstreams';
 import { NO_UPSTREAMS } from './upstreams/upstreams';
 
@@ -37,6 +48,10 @@ export interface GatewayDeps {
   readonly routing: RoutingReader;
   /** @default none */
   readonly upstreams?: Upstreams;
+  /** What agents may ask of upstreams. @default whatever they like */
+  readonly limiter?: AgentLimiter;
+  /** What is held back. @default nothing */
+  readonly pauses?: Pauses;
   readonly recorder: Recorder;
   /** What is done to everything that is written. @default nothing */
   readonly redaction?: Redaction;
@@ -68,6 +83,8 @@ export function createGateway({
   counters = createCounters(),
   log = () => undefined,
   upstreams = NO_UPSTREAMS,
+  limiter = NO_LIMITS,
+  pauses = NO_PAUSES,
   redaction = NO_REDACTION,
   ...deps
 }: GatewayDeps): Gateway {
@@ -80,24 +97,29 @@ export function createGateway({
   const routes = createRoutes({ authenticate, counters, log });
 
   const app = new Hono<GatewayEnv>({ getPath: routedPath });
-  for (const protocol of [chat, responses, messages]) {
+  for (const protocol of [chat, responses, messages, embeddings]) {
     app.post(
       `/v1${protocol.path}`,
       routes.admit(
         ['session', 'agent'],
         modelCalls(protocol, {
           ...{ ...deps, recorder, redaction, models, bodyLimitBytes, now, counters, log },
-          upstreams,
+          ...{ upstreams, limiter, pauses },
         }),
         protocol,
       ),
     );
   }
-  app.get(
-    '/v1/models',
-    routes.admit(['session', 'agent', 'runner', 'scorer', 'approver', 'admin'], listModels(models)),
-  );
-  app.get('/v1/upstreams', routes.admit(['admin'], listUpstreams(upstreams)));
+  const anyone = ['session', 'agent', 'runner', 'scorer', 'approver', 'admin'] as const;
+  for (const [path, handler] of [
+    ['/v1/models', listModels],
+    ['/v1/models/:model{.+}', getModel],
+  ] as const) {
+    const usual = routes.admit(anyone, handler(models, openAiModels));
+    const anthropic = routes.admit(anyone, handler(models, anthropicModels), messages);
+    app.get(path, (c) => (isAnthropicClient(c) ? anthropic(c) : usual(c)));
+  }
+  app.get('/v1/upstreams', routes.admit(['admin'], listUpstreams(upstreams, pauses)));
   app.post(
     '/v1/sessions',
     routes.admit(['runner', 'admin'], openSession({ signingKey, bodyLimitBytes, redaction, now })),
@@ -113,7 +135,7 @@ export function createGateway({
   }
   app.get('/healthz', routes.open(health()));
   app.get('/readyz', routes.open(readiness({ routing, spoolStatus })));
-  app.get('/metrics', metrics({ counters, spoolStatus, upstreams, now }));
+  app.get('/metrics', metrics({ counters, spoolStatus, upstreams, redaction, now }));
 
   app.notFound((c) => {
     const message = `unknown route: ${c.req.method} ${c.req.path.slice(0, 200)}`;

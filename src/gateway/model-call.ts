@@ -4,7 +4,9 @@ import type { PolicyAnswer, PolicyServer, ServedPolicy } from '../policies/polic
 import { isForward } from '../policies/policy-server';
 import type { RequestPatch } from '../schemas/arm';
 import type { Decision, SampledArm, Sampling } from '../schemas/decision';
+import type { ProtocolName } from '../schemas/gateway-config';
 import type { Digest } from '../schemas/ids';
+import type { LiveUse } from '../schemas/live-line';
 import type { Message } from '../schemas/message';
 import { drawOf, samplingOf, turnOf } from './draw';
 import { messageId } from './recording/message-id';
@@ -136,7 +138,7 @@ export function describeUpstreamCall(
   caller: Caller,
   call: ProtocolCall,
   { upstream, model, price }: ModelTarget,
-  answer: UpstreamAnswer,
+  answer: UpstreamAnswer & { readonly outputs: readonly [Message, ...Message[]] },
   { latencyMs, choice }: { readonly latencyMs: number; readonly choice: PolicyChoiceOf | null },
 ): RecordedCall {
   const { agent, session, claims } = caller;
@@ -169,6 +171,24 @@ export function describeUpstreamCall(
     at: new Date(now()).toISOString(),
   };
   return { ...whose(caller), decision, messages, tools: toolset?.tools ?? null };
+}
+
+/** What a call used in which an upstream said nothing, and nothing was decided. @param id the request's. */
+export function describeUse(
+  id: string,
+  protocol: ProtocolName,
+  caller: Caller,
+  { request }: ProtocolCall,
+  { upstream, model, price }: ModelTarget,
+  { usage }: UpstreamAnswer,
+  { latencyMs, atMs }: { readonly latencyMs: number; readonly atMs: number },
+): LiveUse {
+  return {
+    ...{ id, ...whose(caller), protocol, model: request.model, usage, latencyMs },
+    upstream: { name: upstream.name, model },
+    ...(price === null || usage === null ? {} : { costMicros: costMicros(price, usage) }),
+    at: new Date(atMs).toISOString(),
+  };
 }
 
 function whose({ agent, session, user }: Caller): Pick<RecordedCall, 'agent' | 'session' | 'user'> {

@@ -3,10 +3,13 @@ import type { CallRecord, CallRecordDeps } from './recording/call-record';
 import { toErrorAnswer } from './http/error-response';
 import { CLIENT_GONE, clientGone } from './http/request-error';
 import type { Caller, ModelCallDeps, PolicyChoiceOf } from './model-call';
-import { describeUpstreamCall } from './model-call';
+import { describeUpstreamCall, describeUse } from './model-call';
 import type { Protocol, ProtocolCall } from './protocols/protocol';
 import type { Answer } from './http/answer';
 import { readSse } from './http/sse';
+import type { AgentLimiter } from './limits/agent-limiter';
+import { usedBy } from './limits/used-by';
+import type { Pauses } from './pauses';
 import { answerHeaders } from './upstreams/answer-headers';
 import { askUpstream } from './upstreams/ask-upstream';
 import { contentType, type AskedUpstream } from './upstreams/attempt';
@@ -18,6 +21,8 @@ import type { Upstreams } from './upstreams/upstreams';
 export interface RelayDeps
   extends Pick<ModelCallDeps, 'signingKey' | 'now'>, Pick<CallRecordDeps, 'log'> {
   readonly upstreams: Upstreams;
+  readonly limiter: AgentLimiter;
+  readonly pauses: Pauses;
 }
 
 export interface RelayedCall {
@@ -43,6 +48,7 @@ const NOT_RECORDED = ': x-ratchet-recorded: false\n\n';
  * as it comes, up to the event that makes it whole, which waits for the decision to be durable.
  *
  * @throws {UpstreamError}
+ * @throws {RequestError} 429 if the agent has reached a limit.
  */
 export async function relayAnswer(
   deps: RelayDeps,
@@ -60,8 +66,9 @@ export async function relayAnswer(
 async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall): Promise<Answer> {
   const { caller, call, record, requestId, signal } = relayed;
   const startedAt = performance.now();
+  deps.limiter.admit(caller.agent);
   const asked = await askUpstream(deps.upstreams, protocol, call, relayed.targets, {
-    ...{ header: relayed.header, signal, stickyKey: stickyKey(caller, call) },
+    ...{ header: relayed.header, signal, stickyKey: stickyKey(caller, call), pauses: deps.pauses },
     onRetry(error) {
       const message = 'an upstream gave no answer, and is asked again or another one is';
       deps.log({ level: 'warn', message, requestId, error });
@@ -77,14 +84,23 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
       throw new UpstreamError('cut', BROKEN_OFF, { upstream: target.upstream.name });
     const latencyMs = performance.now() - startedAt;
     const { asked: from = call, choice = null } = relayed.forwarded ?? {};
+    const [output, ...others] = whole.outputs;
+    if (output === undefined) {
+      const time = { latencyMs, atMs: deps.now() };
+      await record.use(describeUse(requestId, protocol.name, caller, from, target, whole, time));
+      return;
+    }
+    const said = { ...whole, outputs: [output, ...others] as const };
     const measured = { latencyMs, choice };
-    await record.decide(describeUpstreamCall(deps, caller, from, target, whole, measured));
+    await record.decide(describeUpstreamCall(deps, caller, from, target, said, measured));
   };
 
+  const charge = (): void => deps.limiter.charge(caller.agent, usedBy(call, target, reader));
   const failed = (): void =>
     record.refused(502, `the upstream ${target.upstream.name} said that it failed`);
 
   if (asked.kind === 'stream') return { events: relayEvents(asked.body), headers };
+  charge();
   const answer = { text: asked.text, contentType: contentType(asked.response), headers };
   if (reader.hasFailed()) {
     failed();
@@ -131,6 +147,7 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
     } finally {
       // Changes nothing once the call is over. Where nobody reads on, this is where the generator ends.
       record.refused(CLIENT_GONE, 'the client went before the answer was whole');
+      charge();
     }
   }
 }

@@ -31,10 +31,10 @@ const MAX_OCCURRENCES = 4;
 
 const Tools = z.array(Tool);
 
-/** A list of tools as a protocol writes it, in the internal form. @throws {RequestError} 400 */
-export type ReadTools = (list: readonly unknown[]) => Tool[];
+/** A list of tools as a protocol writes it, in the internal form, as far as it is valid. @throws {RequestError} 400 */
+export type ReadTools = (list: readonly unknown[]) => readonly unknown[];
 
-const asTheyAre: ReadTools = (list) => validate(Tools, list, ['tools']);
+const asTheyAre: ReadTools = (list) => list;
 
 /**
  * Parses bodies whose list of tools was mostly seen before. An agent sends the same 20 KB of tools with each call, and parsing, checking
@@ -72,7 +72,8 @@ export class ToolsetInterner {
     if (!isObject(body) || !Array.isArray(body['tools']) || body['tools'].length === 0) {
       return { body, toolset: null };
     }
-    const tools = this.readTools(body['tools']);
+    // Whatever the protocol: one tool that is none would make the segment that it is recorded in unreadable.
+    const tools = validate(Tools, this.readTools(body['tools']), ['tools']);
     const toolset: Toolset = { id: sha256Hex(canonicalJson(tools)), tools };
     this.#remember(text, canonicalJson(body['tools']), toolset);
     return { body: { ...body, tools }, toolset };

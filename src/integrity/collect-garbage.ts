@@ -235,6 +235,7 @@ function isUnreferenced(
     case 'feedback':
     case 'live':
     case 'live-hour':
+    case 'pause':
     case 'gc':
     case 'quarantine':
     case 'unknown':

@@ -51,7 +51,7 @@ export async function insideOf(
 async function checkSegment(store: ObjectStore, key: string): Promise<void> {
   const known = new Set<string>();
   for (const line of await readJsonLines(store, key, LiveLine)) {
-    if (line.type === 'unresolved') continue; // a live call without an answer names nothing
+    if (line.type === 'unresolved' || line.type === 'use') continue; // a call without a decision names nothing
     if (line.type !== 'trajectory') {
       known.add(line.id);
       continue;

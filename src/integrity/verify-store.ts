@@ -1,4 +1,5 @@
 import { IntegrityError, NotFoundError } from '../errors';
+import { Pause } from '../schemas/pause';
 import { LiveHour } from '../schemas/live-hour';
 import { DroppedRecord, RunRecord } from '../schemas/run-records';
 import { z } from 'zod';
@@ -132,6 +133,8 @@ export async function verifyStore(
         return checkDocument(store, key, (raw) => decodeChecked(raw, RunRecord, key));
       case 'dropped':
         return checkDocument(store, key, (raw) => decodeChecked(raw, DroppedRecord, key));
+      case 'pause':
+        return checkDocument(store, key, (raw) => parseJson(raw, Pause, key));
       case 'claim':
         return checkDocument(store, key, (raw) => parseJson(raw, Claim, key));
       case 'gc':

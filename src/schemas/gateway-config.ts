@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { LimitsConfig } from './agent-limits';
 import { Duration } from './duration';
 import { Name } from './ids';
+import { PrivacyConfig } from './privacy-config';
 
 /** How clients and upstreams speak: OpenAI's chat completions, OpenAI's Responses, Anthropic's Messages, OpenAI's embeddings. */
 export const ProtocolName = z.enum(['chat', 'responses', 'messages', 'embeddings']);
@@ -105,6 +107,9 @@ export const GatewayConfig = z
     policies: z.record(ModelName, Name).default({}),
     retries: RetryConfig.prefault({}),
     breaker: BreakerConfig.prefault({}),
+    /** What is replaced before anything is written; all kinds, where nothing is said. */
+    privacy: PrivacyConfig.prefault({}),
+    limits: LimitsConfig.prefault({}),
   })
   .superRefine(({ upstreams, models, policies }, context) => {
     for (const name of Object.keys(policies)) {

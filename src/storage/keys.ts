@@ -1,5 +1,6 @@
 import { InvalidInputError } from '../errors';
 import { Digest, Name } from '../schemas/ids';
+import type { PausedKind } from '../schemas/pause';
 import { hexOf, sha256Hex } from './digest';
 
 // Every key that Ratchet writes is built here; FORMAT.md says who writes it and what a crash leaves. The version of the whole layout
@@ -86,7 +87,7 @@ export function evidencePrefix(digest: Digest): string {
   return `${VERSION}/evaluations/${digestHex(digest)}/`;
 }
 
-/** `v1/policies/<policy>/routing.json`: the only mutable object. */
+/** `v1/policies/<policy>/routing.json`: the pointer, which is swapped. */
 export function routingKey(policy: string): string {
   return `${VERSION}/policies/${name('policy', policy)}/routing.json`;
 }
@@ -103,6 +104,15 @@ export function promotionKey(policy: string, generation: number, promotionId: st
 
 export function promotionsPrefix(policy: string): string {
   return `${VERSION}/policies/${name('policy', policy)}/promotions/`;
+}
+
+/** `v1/pauses/<kind>/<name>.json`: what a person holds back. There while it is paused. */
+export function pauseKey(kind: PausedKind, paused: string): string {
+  return `${pausesPrefix()}${kind}/${toKeySegment(paused)}.json`;
+}
+
+export function pausesPrefix(): string {
+  return `${VERSION}/pauses/`;
 }
 
 /** `v1/rewards/<day>/<segment>.jsonl`. `segmentName` must be unique to the write. */
@@ -185,6 +195,11 @@ export function livePrefix(agent: string, day?: string): string {
 /** `v1/live/<agent>/<day>/<hour>/`, with the slash: the segments of one hour (UTC). */
 export function liveHourFolder(agent: string, day: string, hour: number): string {
   return `${livePrefix(agent, day)}${hourOf(hour)}/`;
+}
+
+/** Every agent's live segments. */
+export function livesPrefix(): string {
+  return `${VERSION}/live/`;
 }
 
 /** `v1/live-hours/<agent>/<day>/<hour, 2 digits>.json`: which live segments there are of that hour. Derived from them. */

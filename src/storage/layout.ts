@@ -26,7 +26,10 @@ export type Place =
       readonly day: string;
       readonly hour: number;
     }
-  | { readonly kind: 'feedback' | 'live' | 'claim' | 'gc' | 'quarantine' | 'probe' | 'unknown' };
+  | {
+      readonly kind:
+        'feedback' | 'live' | 'pause' | 'claim' | 'gc' | 'quarantine' | 'probe' | 'unknown';
+    };
 
 export type PlaceKind = Place['kind'];
 
@@ -64,6 +67,7 @@ const PLACES: readonly (readonly [RegExp, (...groups: string[]) => Place])[] = [
     (agent, day, hour) => ({ kind: 'live-hour', agent, day, hour: Number(hour) }),
   ],
   [re('live/.+'), () => ({ kind: 'live' })],
+  [re('pauses/(?:upstream|model|agent)/[^/]+\\.json'), () => ({ kind: 'pause' })],
   [re('claims/[^/]+\\.json'), () => ({ kind: 'claim' })],
   [re('gc/.+'), () => ({ kind: 'gc' })],
   [re('quarantine/.+'), () => ({ kind: 'quarantine' })],

@@ -152,7 +152,8 @@ export async function describeStored(
   const ref = refOf(key, stored.bytes);
   try {
     const segment = toLiveSegment(parseJsonLines(stored.bytes, LiveLine, key), key);
-    return describeSegment(name, ref, segment);
+    const decisions = segment.decisions.map(({ decision }) => decision);
+    return describeSegment(name, ref, { decisions, unresolved: segment.unresolved });
   } catch (error) {
     if (!(error instanceof IntegrityError)) throw error;
     const start = startOfHour(place);

@@ -9,12 +9,14 @@ import type { ObjectStore } from '../storage/object-store';
 
 /** What is in a segment, as far as its hour's manifest is about it. */
 export interface SegmentContents {
-  readonly decisions: readonly { readonly session: string; readonly decision: Decision }[];
+  readonly decisions: readonly Pick<Decision, 'at' | 'policy' | 'upstream'>[];
   readonly unresolved: readonly LiveIntent[];
 }
 
 /** One live segment, parsed; its decisions in the order in which they were answered. */
-export interface LiveSegment extends SegmentContents {
+export interface LiveSegment {
+  readonly decisions: readonly { readonly session: string; readonly decision: Decision }[];
+  readonly unresolved: readonly LiveIntent[];
   /** @throws {IntegrityError} if the segment holds no such message. */
   message(id: string): Message;
   /** The same array for the same id. @throws {IntegrityError} */
@@ -40,7 +42,7 @@ export function toLiveSegment(lines: Iterable<LiveLine>, key: string): LiveSegme
     if (line.type === 'message') messages.set(line.id, line.message);
     else if (line.type === 'toolset') toolsets.set(line.id, line.tools);
     else if (line.type === 'unresolved') unresolved.push(line.call);
-    else {
+    else if (line.type === 'trajectory') {
       const { id: session } = line.trajectory;
       for (const decision of line.trajectory.decisions) decisions.push({ session, decision });
     }
@@ -72,15 +74,14 @@ export function describeSegment(
   { sha256, sizeBytes }: Pick<ObjectRef, 'sha256' | 'sizeBytes'>,
   { decisions, unresolved }: SegmentContents,
 ): LiveSegmentEntry {
-  const taken = decisions.map(({ decision }) => decision);
-  const times = taken.map(({ at }) => at).sort();
+  const times = decisions.map(({ at }) => at).sort();
   return {
     ...{ name, sha256, sizeBytes, decisions: decisions.length, unresolved: unresolved.length },
     firstAt: times[0] ?? null,
     lastAt: times.at(-1) ?? null,
-    models: namesOf(taken.map(({ upstream }) => upstream?.model)),
-    upstreams: namesOf(taken.map(({ upstream }) => upstream?.name)),
-    policies: namesOf(taken.map(({ policy }) => policy)),
+    models: namesOf(decisions.map(({ upstream }) => upstream?.model)),
+    upstreams: namesOf(decisions.map(({ upstream }) => upstream?.name)),
+    policies: namesOf(decisions.map(({ policy }) => policy)),
   };
 }
 

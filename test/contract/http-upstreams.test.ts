@@ -1,33 +1,19 @@
-import { once } from 'node:events';
-import { createServer, type Server, type ServerResponse } from 'node:http';
-import {
-  createServer as createTcpServer,
-  type AddressInfo,
-  type Server as TcpServer,
-} from 'node:net';
+import { createServer, type ServerResponse } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { createHttpUpstreams } from '../../src/adapters/upstream-http/http-upstreams';
 import type { Upstream, UpstreamResponse } from '../../src/gateway/upstreams/upstream';
+import { createLocalServers } from '../helpers/local-servers';
 
 // Real sockets: what a fake upstream cannot show.
 
+const { listen, serve, nobody, close } = createLocalServers();
 const transport = createHttpUpstreams();
-const servers: (Server | TcpServer)[] = [];
 
 afterAll(async () => {
   await transport.close();
-  for (const server of servers) {
-    if ('closeAllConnections' in server) server.closeAllConnections();
-    server.close();
-  }
+  close();
 });
-
-async function listen(server: Server | TcpServer): Promise<string> {
-  servers.push(server);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
-}
 
 let upstreams = 0;
 function upstreamAt(url: string, timeouts: Partial<Upstream['timeouts']> = {}): Upstream {
@@ -35,10 +21,6 @@ function upstreamAt(url: string, timeouts: Partial<Upstream['timeouts']> = {}): 
     ...{ name: `up-${++upstreams}`, url, protocols: ['chat'], key: null, tokenIds: false },
     timeouts: { connect: 1_000, firstByte: 5_000, idle: 5_000, ...timeouts },
   };
-}
-
-async function serve(answer: (response: ServerResponse) => void): Promise<string> {
-  return listen(createServer((_, response) => answer(response)));
 }
 
 function send(
@@ -100,10 +82,7 @@ test('does not follow a redirect: keys go to the configured server and no other'
 });
 
 test('an upstream that is not there is unreachable', async () => {
-  const server = createTcpServer();
-  const url = await listen(server);
-  server.close();
-  await once(server, 'close');
+  const url = await nobody();
   await expect(send(upstreamAt(url))).rejects.toMatchObject({ fault: 'unreachable' });
 });
 

@@ -54,7 +54,7 @@ test('a key is shown once, listed with its scope and expiry, and kept as a hash'
   const key = made.stdout.trim();
   expect(key).toMatch(/^rk-[0-9a-f]{12}-[\w-]{43}$/);
   const table = (await keys('list')).stdout;
-  expect(table).toMatch(/^id +role +agents +state +created +expires +last used +name\n/);
+  expect(table).toMatch(/^ *id +role +agents +state +created +expires +last used +name\n/);
   expect(table).toMatch(/agent +desk, shop +active .* never +support team\n$/);
   const file = await readFile(join(home, 'keys', 'api-keys.json'), 'utf8');
   for (const shown of [table, (await keys('list', '--json')).stdout, file]) {

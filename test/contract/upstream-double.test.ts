@@ -209,6 +209,17 @@ describe('the provider’s own clients', () => {
       .stream({ ...asked, tools: [{ name, input_schema: { ...parameters, type: 'object' } }] })
       .finalMessage();
     expect(used).toMatchObject({ stop_reason: 'tool_use', content: [{ input: { city: 'Oslo' } }] });
+    const two = ['get_weather', 'tell_Oslo'].map((called) => ({
+      ...{ name: called, input_schema: { type: 'object' as const } },
+    }));
+    for (const [isAlone, expected] of [
+      [true, 1],
+      [false, 2],
+    ] as const) {
+      const choice = { type: 'auto' as const, disable_parallel_tool_use: isAlone };
+      const { content } = await api.create({ ...asked, tools: two, tool_choice: choice });
+      expect(content).toHaveLength(expected);
+    }
     const betas = ['threads'];
     const beta = anthropic().beta.messages;
     const begun = await beta.create({ ...asked, betas, thread: { type: 'create' } });
@@ -289,10 +300,18 @@ describe('as a process of its own', () => {
       ...{ method: 'POST', headers },
       body: JSON.stringify({ trouble: '503' }),
     });
+    const misspelt = await fetch(new URL('trouble', control), {
+      ...{ method: 'POST', headers },
+      body: JSON.stringify({ trouble: 'meltdown' }),
+    });
+    expect(misspelt.status).toBe(400);
     const [path, body] = chat({});
     const asked = { method: 'POST', headers, body: JSON.stringify(body) };
-    expect((await fetch(url + path, asked)).status).toBe(503);
-    expect((await fetch(url + path, asked)).status).toBe(200);
+    for (const status of [503, 200]) {
+      const response = await fetch(url + path, asked);
+      await response.text(); // to the end, which is when the double knows how it went
+      expect(response.status).toBe(status);
+    }
     const seen = (await (await fetch(new URL('requests', control))).json()) as SeenRequest[];
     expect(seen.map(({ status }) => status)).toEqual([503, 200]);
     child.stdin.end();

@@ -47,9 +47,13 @@ function pem(label: string, der: Buffer): string {
 
 function tlv(tag: number, content: Uint8Array | readonly number[]): Buffer {
   const bytes = Buffer.from(content);
-  const length =
-    bytes.length < 0x80 ? [bytes.length] : [0x82, bytes.length >> 8, bytes.length & 0xff];
-  return Buffer.from([tag, ...length, ...bytes]);
+  return Buffer.from([tag, ...lengthOf(bytes), ...bytes]);
+}
+
+/** DER has one spelling of each length, the shortest: X.690 §10.1. */
+function lengthOf({ length }: Buffer): number[] {
+  if (length < 0x80) return [length];
+  return length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
 }
 
 const sequence = (...parts: readonly Uint8Array[]): Buffer => tlv(0x30, Buffer.concat(parts));

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { check, invalid, isGiven } from './refusal';
-import type { Asked, Turn } from './think';
+import { contentText, type Asked, type Turn } from './think';
 
 const Name = z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/);
 const TextPart = z.strictObject({ type: z.literal('text'), text: z.string() });
@@ -15,7 +15,10 @@ const UserPart = z.discriminatedUnion('type', [
 const ToolCall = z.strictObject({
   id: z.string().min(1),
   type: z.literal('function'),
-  function: z.strictObject({ name: Name, arguments: z.string() }),
+  function: z.strictObject({
+    ...{ name: Name, arguments: z.string() },
+    parsed_arguments: z.unknown().optional(),
+  }),
 });
 const named = { name: z.string().min(1).optional() };
 
@@ -32,11 +35,15 @@ const Message = z.discriminatedUnion('role', [
     refusal: z.string().nullish(),
     tool_calls: z.array(ToolCall).min(1).optional(),
     annotations: z.array(z.unknown()).optional(),
+    parsed: z.unknown().optional(), // OpenAI's own client adds it, and `parsed_arguments`
     audio: z.null().optional(),
     function_call: z.null().optional(),
     ...named,
   }),
-  z.strictObject({ role: z.literal('tool'), content: Text, tool_call_id: z.string().min(1) }),
+  z.strictObject({
+    ...{ role: z.literal('tool'), content: Text, tool_call_id: z.string().min(1) },
+    ...named, // as LangGraph sends it
+  }),
 ]);
 
 const Tool = z.strictObject({
@@ -177,7 +184,7 @@ export function askedOfChat(request: ChatRequest): Asked {
   return {
     turns: messages.map(({ role, content }): Turn => ({
       by: role === 'developer' ? 'system' : role,
-      text: textOf(content),
+      text: contentText(content),
     })),
     tools: tools.map(({ function: { name, parameters } }) => ({ name, parameters })),
     toolChoice: typeof choice === 'string' ? choice : { name: choice.function.name },
@@ -186,9 +193,4 @@ export function askedOfChat(request: ChatRequest): Asked {
       format?.type === 'json_schema' ? format.json_schema.schema : format?.type === 'json_object',
     maxTokens: request.max_completion_tokens ?? request.max_tokens ?? null,
   };
-}
-
-function textOf(content: string | readonly object[] | null | undefined): string {
-  if (typeof content === 'string') return content;
-  return (content ?? []).map((part) => ('text' in part ? String(part.text) : '')).join(' ');
 }

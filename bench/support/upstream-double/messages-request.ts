@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { check, invalid, isGiven } from './refusal';
-import type { Asked, Turn } from './think';
+import { contentText, type Asked, type Turn } from './think';
 
 const cache = { cache_control: z.looseObject({ type: z.literal('ephemeral') }).nullish() };
 const Text = z.strictObject({ type: z.literal('text'), text: z.string().min(1), ...cache });
@@ -131,12 +131,13 @@ export function askedOfMessages(request: MessagesRequest, messages: readonly Mes
   const by = { auto: 'auto', any: 'required', none: 'none' } as const;
   return {
     turns: [
-      ...(system === undefined ? [] : [{ by: 'system', text: textOf(system) } as const]),
+      ...(system === undefined ? [] : [{ by: 'system', text: contentText(system) } as const]),
       ...messages.flatMap(turnsOf),
     ],
     tools: tools.map(({ name, input_schema: parameters }) => ({ name, parameters })),
     toolChoice: choice?.type === 'tool' ? { name: choice.name } : by[choice?.type ?? 'auto'],
-    isParallel: choice === undefined || !('disable_parallel_tool_use' in choice),
+    isParallel:
+      choice === undefined || choice.type === 'none' || choice.disable_parallel_tool_use !== true,
     json: false,
     maxTokens: request.max_tokens,
   };
@@ -146,12 +147,8 @@ function turnsOf({ role, content }: Message): Turn[] {
   if (typeof content === 'string') return [{ by: role, text: content }];
   return content.flatMap((block): Turn[] => {
     if (block.type === 'text') return [{ by: role, text: block.text }];
-    if (block.type === 'tool_result') return [{ by: 'tool', text: textOf(block.content ?? '') }];
+    if (block.type === 'tool_result')
+      return [{ by: 'tool', text: contentText(block.content ?? '') }];
     return block.type === 'tool_use' ? [{ by: role, text: JSON.stringify(block.input) }] : [];
   });
-}
-
-function textOf(content: string | readonly object[]): string {
-  if (typeof content === 'string') return content;
-  return content.map((block) => ('text' in block ? String(block.text) : '')).join(' ');
 }

@@ -1,3 +1,4 @@
+import { LruMap } from '../../../src/gateway/lru-map';
 import {
   askedOfMessages,
   checkTurns,
@@ -14,7 +15,7 @@ const MAX_STORED = 1_000;
 
 /** Anthropic's Messages. Source: https://docs.anthropic.com/en/api/messages */
 export function createMessages(): DoubleProtocol {
-  const stored = new Map<string, readonly Message[]>();
+  const stored = new LruMap<string, readonly Message[]>(MAX_STORED);
 
   const before = ({ thread }: MessagesRequest): readonly Message[] => {
     if (thread?.type !== 'continue') return [];
@@ -32,10 +33,6 @@ export function createMessages(): DoubleProtocol {
       const content = contentOf(thought, call);
       if (isGiven(request.thread)) {
         stored.set(idOf('msg_', call.serial), [...messages, { role: 'assistant', content }]);
-        for (const oldest of stored.keys()) {
-          if (stored.size <= MAX_STORED) break;
-          stored.delete(oldest);
-        }
       }
       return {
         model: request.model,

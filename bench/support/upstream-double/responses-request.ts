@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { check, invalid, isGiven } from './refusal';
-import type { Asked, Turn } from './think';
+import { contentText, type Asked, type Turn } from './think';
 
 const Name = z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/);
 const InputPart = z.discriminatedUnion('type', [
@@ -46,6 +46,7 @@ const Item = z.union([
     call_id: z.string().min(1),
     name: Name,
     arguments: z.string(),
+    parsed_arguments: z.unknown().optional(), // OpenAI's own client adds it
     id: z.string().startsWith('fc_').optional(),
     status,
   }),
@@ -164,14 +165,9 @@ function turnsOf(items: readonly Item[]): Turn[] {
   return items.map((item) => {
     if ('role' in item) {
       const by = item.role === 'developer' ? 'system' : item.role;
-      return { by, text: textOf(item.content) };
+      return { by, text: contentText(item.content) };
     }
-    if ('output' in item) return { by: 'tool', text: textOf(item.output) };
+    if ('output' in item) return { by: 'tool', text: contentText(item.output) };
     return { by: 'assistant', text: 'arguments' in item ? item.arguments : '' };
   });
-}
-
-function textOf(content: string | readonly object[]): string {
-  if (typeof content === 'string') return content;
-  return content.map((part) => ('text' in part ? String(part.text) : '')).join(' ');
 }

@@ -1,3 +1,4 @@
+import { LruMap } from '../../../src/gateway/lru-map';
 import { event, idOf, type CallContext, type DoubleProtocol } from './protocol';
 import { invalid } from './refusal';
 import {
@@ -15,7 +16,7 @@ const MAX_STORED = 1_000;
 
 /** Responses. Source: https://platform.openai.com/docs/api-reference/responses */
 export function createResponses(): DoubleProtocol {
-  const stored = new Map<string, readonly Item[]>();
+  const stored = new LruMap<string, readonly Item[]>(MAX_STORED);
 
   const before = ({ previous_response_id: id }: ResponsesRequest): readonly Item[] => {
     if (id === null || id === undefined) return [];
@@ -32,13 +33,7 @@ export function createResponses(): DoubleProtocol {
       checkCalls(items);
       const thought = think(askedOfResponses(request, items));
       const output = outputOf(thought, call);
-      if (request.store !== false) {
-        stored.set(idOf('resp_', call.serial), [...items, ...output]);
-        for (const oldest of stored.keys()) {
-          if (stored.size <= MAX_STORED) break;
-          stored.delete(oldest);
-        }
-      }
+      if (request.store !== false) stored.set(idOf('resp_', call.serial), [...items, ...output]);
       const whole = { ...headOf(request, call), ...endOf(thought, call, output) };
       return {
         model: request.model,

@@ -9,7 +9,7 @@ import { createMessages } from './messages';
 import { modelList, modelOf } from './models';
 import type { DoubleProtocol } from './protocol';
 import { readJson } from './read-json';
-import { Refusal, refusalBody, type Provider } from './refusal';
+import { check, Refusal, refusalBody, type Provider } from './refusal';
 import { createResponses } from './responses';
 import { refuseIfTold, Trouble, troubleOf } from './trouble';
 
@@ -72,7 +72,7 @@ export async function startUpstreamDouble({
       return json(response, seen);
     if (request.url === '/control/requests' && request.method === 'DELETE') seen.length = 0;
     else if (request.url === '/control/trouble' && request.method === 'POST') {
-      const { trouble, times } = Control.parse((await readJson(request)).json);
+      const { trouble, times } = check(Control, (await readJson(request)).json);
       for (let i = 0; i < times; i++) ordered.push(trouble);
     } else throw new Refusal(404, 'unknown control route');
     json(response, {});
@@ -95,7 +95,8 @@ export async function startUpstreamDouble({
     const { headers } = request;
     const entry = { method: 'POST', path: request.url ?? '', headers, body: text, status: 0 };
     if (seen.push(entry) > MAX_SEEN) seen.shift();
-    response.once('finish', () => (entry.status = response.statusCode));
+    // Not `finish`: the client may have read the answer, and asked for this, before that.
+    response.once('prefinish', () => (entry.status = response.statusCode));
     const asked = (body as { model?: unknown } | null)?.model;
     const trouble = ordered.shift() ?? troubleOf(typeof asked === 'string' ? asked : '');
     refuseIfTold(trouble, retryAfterSeconds);

@@ -23,6 +23,12 @@ export interface Turn {
   readonly text: string;
 }
 
+/** What a message's content says: its parts that have a text, with spaces between. */
+export function contentText(content: string | readonly object[] | null | undefined): string {
+  if (typeof content === 'string') return content;
+  return (content ?? []).map((part) => ('text' in part ? String(part.text) : '')).join(' ');
+}
+
 /** What the double answers. */
 export interface Thought {
   /** The text token by token; empty where tools are called. */

@@ -16,7 +16,7 @@ export interface JsonEdit {
  * Changes single members of a JSON text and leaves every other byte of it as it is: numbers that no double can hold, the order of members,
  * white space. What passes through a gateway has to reach the other side as it was sent. Members of one name are all changed.
  *
- * Why not jsonc-parser: for three edits of an answer of 23 KB its `modify` takes 1.3 ms and its mere `visit` 0.45 ms, this 0.08 ms and
+ * Why not jsonc-parser: for three edits of an answer of 23 KB its `modify` takes 1.3 ms and its mere `visit` 0.45 ms, this 0.06 ms and
  * `JSON.parse` 0.09 ms (Node 20, one run); and it recurses with the text, which an upstream may nest as it likes.
  *
  * @param text valid JSON.
@@ -66,7 +66,10 @@ function toTree(edits: readonly JsonEdit[], depth = 0): Tree {
 
 const SPACE = /[ \t\n\r]*/y;
 const SCALAR = /[^\s,\]}]+/y;
-const BRACKET_OR_QUOTE = /["[\]{}]/g;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPENING = 0x7b;
+const CLOSING = 0x7d;
 
 interface Patch {
   readonly start: number;
@@ -188,37 +191,25 @@ class Editor {
     else this.#match(SCALAR);
   }
 
+  /** Character by character: a pattern that looks for the next bracket or quote takes several times as long, and most of an answer is skipped. */
   #brackets(): void {
-    for (let depth = 0; ;) {
-      BRACKET_OR_QUOTE.lastIndex = this.#at;
-      const match = BRACKET_OR_QUOTE.exec(this.text);
-      if (match === null) break; // not JSON
-      this.#at = match.index;
-      if (match[0] === '"') {
-        this.#string();
+    const { text } = this;
+    let at = this.#at;
+    for (let depth = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at);
+      if (code === QUOTE) {
+        at = endOfString(text, at);
         continue;
       }
-      this.#at++;
-      depth += match[0] === '{' || match[0] === '[' ? 1 : -1;
-      if (depth === 0) return;
+      const kind = code | 0x20; // [ and { differ in this bit only, as ] and } do
+      if (kind === OPENING) depth++;
+      else if (kind === CLOSING && --depth === 0) break;
     }
-    this.#at = this.text.length;
+    this.#at = Math.min(at + 1, text.length);
   }
 
-  /** No pattern: one with an alternative in a loop keeps a way back for each character of a text of megabytes. */
   #string(): void {
-    let end = this.#at;
-    do {
-      end = this.text.indexOf('"', end + 1);
-      if (end === -1) end = this.text.length;
-    } while (this.#backslashesBefore(end) % 2 === 1);
-    this.#at = end + 1;
-  }
-
-  #backslashesBefore(end: number): number {
-    let start = end;
-    while (this.text[start - 1] === '\\') start--;
-    return end - start;
+    this.#at = endOfString(this.text, this.#at) + 1;
   }
 
   #match(pattern: RegExp): string {
@@ -227,6 +218,21 @@ class Editor {
     this.#at += match.length;
     return match;
   }
+}
+
+/**
+ * The index of the quote that ends a string; the text's end if none does. No pattern: one with an alternative in a loop keeps a way back for
+ * each character of a text of megabytes.
+ *
+ * @param start where the quote stands that begins it.
+ */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let before = end;
+    while (text.charCodeAt(before - 1) === BACKSLASH) before--;
+    if ((end - before) % 2 === 0) return end;
+  }
+  return text.length;
 }
 
 /** What an object lacks, with all that is added within it; null if nothing is. */

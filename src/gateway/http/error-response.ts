@@ -67,7 +67,7 @@ const UNKNOWN: Mapping = {
 /** The one place where something thrown becomes an HTTP answer. */
 export function toErrorAnswer(error: unknown, requestId: string): ErrorAnswer {
   if (error instanceof RequestError) {
-    const headers: Record<string, string> = {};
+    const headers = retryHeaders(error);
     if (error.status === 401) headers['www-authenticate'] = 'Bearer';
     // What is left of a refused body is not worth reading; the connection cannot be used again before it was.
     if (error.status === 413) headers['connection'] = 'close';
@@ -96,7 +96,8 @@ function mappingOf(error: unknown): Mapping {
 }
 
 function retryHeaders(error: unknown): Record<string, string> {
-  if (!(error instanceof TransientError) || error.retryAfterMs === undefined) return {};
+  const mayWait = error instanceof TransientError || error instanceof RequestError;
+  if (!mayWait || error.retryAfterMs === undefined) return {};
   return {
     'retry-after': String(Math.ceil(error.retryAfterMs / 1_000)),
     'retry-after-ms': String(Math.ceil(error.retryAfterMs)),

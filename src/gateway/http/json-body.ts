@@ -1,12 +1,14 @@
 import type { z } from 'zod';
 import { findJsonError } from './json-error';
+import { assertParseable, MAX_DEPTH, MAX_NODES, tooDeep } from './json-limits';
 import { badRequest } from './request-error';
 
-/** Deeper than any real request, and shallow enough for code that walks it recursively. */
-const MAX_DEPTH = 100;
-
-/** @throws {RequestError} 400 that says where the text stops being JSON. It quotes nothing of it: bodies may hold secrets. */
-export function parseJson(text: string): unknown {
+/**
+ * @param maxNodes see json-limits.ts.
+ * @throws {RequestError} 400 that says where the text stops being JSON. It quotes nothing of it: bodies may hold secrets.
+ */
+export function parseJson(text: string, maxNodes = MAX_NODES): unknown {
+  assertParseable(text, maxNodes);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -22,12 +24,7 @@ export function parseJson(text: string): unknown {
   // A client that cuts a text in the middle of an emoji sends half of a surrogate pair, which no UTF-8 can hold and canonical JSON
   // refuses; it becomes U+FFFD. It can only have come as an escape.
   const wellFormed = /\\u[dD][89a-fA-F]/.test(text) ? toWellFormed(value) : value;
-  if (isDeeperThan(wellFormed, MAX_DEPTH)) {
-    throw badRequest(
-      `the body is nested too deeply: expected at most ${MAX_DEPTH} levels`,
-      'invalid_json',
-    );
-  }
+  assertOrdinary(wellFormed, MAX_DEPTH);
   return wellFormed;
 }
 
@@ -52,11 +49,28 @@ function pathText(path: readonly PropertyKey[]): string {
   }, '');
 }
 
-function isDeeperThan(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  if (levels === 0) return true;
-  for (const member of Object.values(value)) if (isDeeperThan(member, levels - 1)) return true;
-  return false;
+/**
+ * What somebody else wrote as JSON, as it can be recorded: see parseJson, which does the same with a body.
+ *
+ * @throws {RequestError} 400 for what canonical JSON cannot hold, or that is nested too deeply.
+ */
+export function toOrdinary(value: unknown): unknown {
+  const wellFormed = toWellFormed(value);
+  assertOrdinary(wellFormed, MAX_DEPTH);
+  return wellFormed;
+}
+
+function assertOrdinary(value: unknown, levels: number): void {
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    // JSON.parse makes infinity of 1e999, which could be neither recorded nor written as JSON again: said before anybody is asked.
+    throw badRequest(
+      'the body has a number that is too large: expected at most 1.8e308',
+      'invalid_json',
+    );
+  }
+  if (typeof value !== 'object' || value === null) return;
+  if (levels === 0) throw tooDeep();
+  for (const member of Object.values(value)) assertOrdinary(member, levels - 1);
 }
 
 function toWellFormed(value: unknown, levels = 2 * MAX_DEPTH): unknown {

@@ -5,15 +5,21 @@ export const CLIENT_GONE = 499;
 
 /** `error.type` of OpenAI's error object. */
 export type ErrorType =
-  'invalid_request_error' | 'authentication_error' | 'permission_error' | 'server_error';
+  | 'invalid_request_error'
+  | 'authentication_error'
+  | 'permission_error'
+  | 'rate_limit_error'
+  | 'server_error';
 
 export interface RequestErrorOptions {
-  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | typeof CLIENT_GONE;
+  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 503 | typeof CLIENT_GONE;
   readonly type?: ErrorType;
   /** `error.code`: a word that programs may compare. */
   readonly reason: string;
   /** `error.param`: the path of the field that is wrong. */
   readonly param?: string;
+  /** After how many milliseconds the same request may be let through. */
+  readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }
 
@@ -23,6 +29,7 @@ export class RequestError extends InvalidInputError {
   readonly type: ErrorType;
   readonly reason: string;
   readonly param: string | null;
+  readonly retryAfterMs: number | undefined;
 
   constructor(message: string, options: RequestErrorOptions) {
     super(message, { cause: options.cause });
@@ -30,6 +37,7 @@ export class RequestError extends InvalidInputError {
     this.type = options.type ?? 'invalid_request_error';
     this.reason = options.reason;
     this.param = options.param ?? null;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 

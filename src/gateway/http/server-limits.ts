@@ -67,6 +67,11 @@ const BY_CODE: Readonly<Record<string, Refusal>> = {
 export function answerMalformed(server: Server): void {
   const answering = new WeakMap<Duplex, ServerResponse>();
   server.on('request', ({ socket }, response) => answering.set(socket, response));
+  server.on('checkExpectation', (_, response: ServerResponse) => {
+    const body = JSON.stringify(bodyOf(UNEXPECTED));
+    const headers = { 'content-type': 'application/json', connection: 'close' };
+    response.writeHead(417, { ...headers, 'content-length': Buffer.byteLength(body) }).end(body);
+  });
   server.on('clientError', (error: Error & { readonly code?: string }, socket) => {
     const response = answering.get(socket);
     // An answer that has begun must not have another one in its middle.
@@ -86,6 +91,12 @@ const FAILED: Refusal = {
   status: '500 Internal Server Error',
   code: 'internal_error',
   message: 'the gateway failed to answer',
+};
+
+const UNEXPECTED: Refusal = {
+  status: '417 Expectation Failed',
+  code: 'malformed_request',
+  message: 'the header Expect says something that this gateway does not do: expected 100-continue',
 };
 
 const UNREADABLE: Refusal = {

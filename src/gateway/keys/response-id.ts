@@ -60,6 +60,14 @@ export function readResponseId(
   };
 }
 
+/** Whether an id is made as ours are, whoever signed it: one that is and that we cannot read is no upstream's, but changed or another installation's. */
+export function isLikeResponseId(id: string): boolean {
+  const prefix = PREFIXES.find((known) => id.startsWith(known));
+  if (prefix === undefined) return false;
+  const text = Buffer.from(id.slice(prefix.length), 'base64url').toString('utf8', HEAD_BYTES);
+  return /^[a-z0-9][a-z0-9-]{0,62} ./s.test(text);
+}
+
 function tagOf(signingKey: Uint8Array, prefix: ResponseIdPrefix, bytes: Buffer): Buffer {
   return createHmac('sha256', signingKey)
     .update(prefix === 'chatcmpl-' ? 'response-id\n' : `response-id ${prefix}\n`)

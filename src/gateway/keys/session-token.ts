@@ -80,8 +80,9 @@ export function verifySessionToken(
   ) {
     throw unauthorized('the session key is malformed: expected rks-<claims>.<signature>');
   }
-  const expected = sign(signingKey, payload);
-  const given = Buffer.from(signature, 'base64url');
+  // As text: base64url has several spellings of some bytes, and a token has one.
+  const expected = Buffer.from(sign(signingKey, payload).toString('base64url'));
+  const given = Buffer.from(signature);
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
     throw unauthorized(
       'the signature of the session key does not match: it was changed, or issued under another signing key',

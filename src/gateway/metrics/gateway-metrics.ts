@@ -15,6 +15,7 @@ export function gatewayMetrics(
   counters: GatewayCounters,
   status: SpoolStatus | null,
   nowMs: number,
+  redactions: ReadonlyMap<string, ReadonlyMap<string, number>> = new Map(),
 ): readonly Metric[] {
   return [
     {
@@ -30,6 +31,13 @@ export function gatewayMetrics(
       'Live calls that were answered although they could not be recorded.',
       counters.unrecorded,
     ),
+    {
+      ...{ name: 'ratchet_redactions_total', type: 'counter' },
+      help: 'Values replaced by placeholders before they were written, by agent and kind.',
+      samples: Array.from(redactions, ([agent, kinds]) =>
+        Array.from(kinds, ([kind, value]) => ({ labels: { agent, kind }, value })),
+      ).flat(),
+    },
     ...(status === null ? [] : spoolMetrics(status, nowMs)),
   ];
 }

@@ -15,6 +15,11 @@ export function upstreamMetrics({ models, health, budget }: Upstreams): readonly
       samples: all.map(({ name, asked }) => ({ labels: { upstream: name }, value: asked })),
     },
     {
+      ...{ name: 'ratchet_upstream_running', type: 'gauge' },
+      help: 'Requests under way there, up to the last byte of their answers.',
+      samples: all.map(({ name, running }) => ({ labels: { upstream: name }, value: running })),
+    },
+    {
       ...{ name: 'ratchet_upstream_retries_total', type: 'counter' },
       help: 'Of those, tries after the first of their call, here or elsewhere.',
       samples: all.map(({ name, retries }) => ({ labels: { upstream: name }, value: retries })),

@@ -33,10 +33,10 @@ export interface Protocol {
   forUpstream(call: ProtocolCall, options: ForUpstream): UpstreamCall;
   /** What request arms can change besides the model, which every protocol says; left out: nothing. */
   readonly patching?: Patching;
-  /** The answer of a policy of ours, as the body of an answer that is not streamed. */
-  render(call: ProtocolCall, answer: OwnAnswer): object;
+  /** The answer of a policy of ours, as the body of an answer that is not streamed. Left out where no policy can answer. */
+  readonly render?: (call: ProtocolCall, answer: OwnAnswer) => object;
   /** The same as the events of a stream, each as text. */
-  renderStream(call: ProtocolCall, answer: OwnAnswer): string[];
+  readonly renderStream?: (call: ProtocolCall, answer: OwnAnswer) => string[];
   /** An error in the shape that the protocol's clients read. */
   errorBody(error: ErrorAnswer, requestId: string): object;
   /** The same in a stream whose status is out already, as text. */
@@ -91,7 +91,10 @@ export interface AnswerReader {
   whole(text: string): string;
   /** @throws {UpstreamError} */
   event(event: SseEvent): RelayedEvent;
-  /** What was answered; null unless all of it has come: a part of an answer is never taken for one. */
+  /**
+   * What was answered; null unless all of it has come: a part of an answer is never taken for one. Does not throw, since it is also asked
+   * where an answer is cleaned up after: what is not of the protocol is found by `whole` and `event`.
+   */
   answer(): UpstreamAnswer | null;
   /** Whether the upstream has said, under a status of success, that it failed: the client was told in its words, and there is no answer. */
   hasFailed(): boolean;
@@ -112,8 +115,8 @@ export interface UpstreamAnswer {
   readonly responseId: string | null;
   /** How it names the pieces of its answer, where later calls may refer to those. */
   readonly itemIds?: readonly string[];
-  /** One for each choice (`n`). */
-  readonly outputs: readonly [Message, ...Message[]];
+  /** One for each choice (`n`); none where nothing is said (embeddings). */
+  readonly outputs: readonly Message[];
   readonly finishReason: string | null;
   readonly tokens: SampledTokens | null;
   /** null where it does not say, or in another form. */

@@ -2,6 +2,7 @@ import { describeError } from '../../errors';
 import type { GatewayCounters } from '../metrics/counters';
 import { toErrorAnswer } from '../http/error-response';
 import type { Caller } from '../model-call';
+import type { LiveUse } from '../../schemas/live-line';
 import type { RecordedCall, Recorder } from './recorder';
 import type { LogEntry } from '../http/route';
 
@@ -23,6 +24,8 @@ export interface CallRecord {
   open(caller: Caller, model: string): Promise<void>;
   /** Resolves once the decision is durable; only then may its answer be read to the end. @throws {TransientError} for a rollout. */
   decide(call: RecordedCall): Promise<void>;
+  /** As `decide`, for a call in which nothing was decided: for live traffic it is durable what it used. */
+  use(use: LiveUse): Promise<void>;
   /** Whether everything so far could be written. */
   isRecorded(): boolean;
   /** The call is over: it was answered, with a decision or without one. */
@@ -91,6 +94,11 @@ export function createCallRecord(
       if (intents === undefined) return void (await write(recorder.record(call)));
       if (!isOpen) return; // a call whose intent could not be written is not recorded at all
       isOpen = !(await write(recorder.record({ ...call, intent: requestId })));
+    },
+
+    async use(use) {
+      if (recorder.recordUse === undefined || !isOpen) return;
+      isOpen = !(await write(recorder.recordUse(use)));
     },
 
     isRecorded: () => isRecorded,

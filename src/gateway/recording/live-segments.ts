@@ -1,5 +1,5 @@
 import type { Decision } from '../../schemas/decision';
-import type { LiveIntent } from '../../schemas/live-line';
+import type { LiveIntent, LiveUse } from '../../schemas/live-line';
 import { LiveLine } from '../../schemas/live-line';
 import type { Message, Tool } from '../../schemas/message';
 import type { Trajectory } from '../../schemas/trajectory';
@@ -16,6 +16,8 @@ export interface MergedSegments {
   readonly toolsets: ReadonlyMap<string, readonly Tool[]>;
   /** Calls that came in and were under way when their gateway died, each once. Nobody knows how they would have ended: they teach nothing. */
   readonly unresolved: readonly LiveIntent[];
+  /** Calls in which nothing was decided, each once. */
+  readonly uses: readonly LiveUse[];
 }
 
 /**
@@ -29,10 +31,12 @@ export function mergeSessions(lines: Iterable<LiveLine>): MergedSegments {
   const messages = new Map<string, Message>();
   const toolsets = new Map<string, readonly Tool[]>();
   const unresolved = new Map<string, LiveIntent>();
+  const uses = new Map<string, LiveUse>();
   for (const line of lines) {
     if (line.type === 'message') messages.set(line.id, line.message);
     else if (line.type === 'toolset') toolsets.set(line.id, line.tools);
     else if (line.type === 'unresolved') unresolved.set(line.call.id, line.call);
+    else if (line.type === 'use') uses.set(line.use.id, line.use);
     else {
       const { trajectory } = line;
       const session = sessions.get(trajectory.id) ?? {
@@ -55,7 +59,13 @@ export function mergeSessions(lines: Iterable<LiveLine>): MergedSegments {
       .sort(byAnswer)
       .map((decision, i) => ({ ...decision, sequence: i + 1 })),
   }));
-  return { trajectories, messages, toolsets, unresolved: [...unresolved.values()] };
+  return {
+    trajectories,
+    messages,
+    toolsets,
+    unresolved: [...unresolved.values()],
+    uses: [...uses.values()],
+  };
 }
 
 /**

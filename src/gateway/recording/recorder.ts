@@ -1,5 +1,5 @@
 import type { Decision } from '../../schemas/decision';
-import type { LiveIntent } from '../../schemas/live-line';
+import type { LiveIntent, LiveUse } from '../../schemas/live-line';
 import type { Message, Tool } from '../../schemas/message';
 
 /** One answered call, with the messages that its ids stand for. */
@@ -44,5 +44,7 @@ export interface Recorder {
   begin(session: string): (isAnswer: boolean) => void;
   /** Resolves once the decision is as durable as this recorder promises; only then is the agent answered. */
   record(call: RecordedCall): Promise<void>;
+  /** The same for a call in which nothing was decided; its intent is fulfilled. Left out where only decisions are kept. */
+  recordUse?(use: LiveUse): Promise<void>;
   recordFailure(failure: RecordedFailure): void;
 }

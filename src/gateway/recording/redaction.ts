@@ -1,3 +1,4 @@
+import type { LiveIntent } from '../../schemas/live-line';
 import type { Recorder, RecordedCall } from './recorder';
 import type { FeedbackRecord } from '../../schemas/feedback';
 import type { RewardWriter } from './reward-writer';
@@ -36,19 +37,19 @@ export const NO_REDACTION: Redaction = {
 /** The same recorder, for what was redacted. */
 export function redactRecorder(recorder: Recorder, redaction: Redaction): Recorder {
   const { intents } = recorder;
+  const recordUse = recorder.recordUse?.bind(recorder);
+  const redacted = <T extends LiveIntent>({ user, ...intent }: T): T => {
+    const model = redaction.text(intent.agent, intent.model);
+    const pseudonym = user === undefined ? null : redaction.user(user);
+    return { ...intent, model, ...(pseudonym === null ? {} : { user: pseudonym }) } as T;
+  };
   return {
+    ...(recordUse === undefined ? {} : { recordUse: async (use) => recordUse(redacted(use)) }),
     ...(intents === undefined
       ? {}
       : {
           intents: {
-            async open({ user, ...intent }) {
-              const model = redaction.text(intent.agent, intent.model);
-              const pseudonym = user === undefined ? null : redaction.user(user);
-              await intents.open({
-                ...{ ...intent, model },
-                ...(pseudonym === null ? {} : { user: pseudonym }),
-              });
-            },
+            open: async (intent) => intents.open(redacted(intent)),
             close: (id, status) => intents.close(id, status),
           },
         }),
@@ -65,15 +66,18 @@ export function redactRecorder(recorder: Recorder, redaction: Redaction): Record
   };
 }
 
-/** The same writer. Ids and times say whose the record is and must stay; what people wrote is redacted, its idempotency key included. */
+/**
+ * The same writer. What people wrote is redacted, their idempotency key included; and the trajectory's name, which may be an answer's id as
+ * somebody says it. Decisions, keys and times are ours.
+ */
 export function redactRewards(rewards: RewardWriter, redaction: Redaction): RewardWriter {
   return {
     async write(record) {
-      const { trajectory, decision, by, at, ...said } = record;
-      const agent = /^(?:live|answers)\/([^/]+)\//.exec(trajectory)?.[1] ?? null;
+      const { decision, by, at, ...said } = record;
+      const agent = /^(?:live|session|answers)\/([^/]+)\//.exec(record.trajectory)?.[1] ?? null;
       return rewards.write({
         ...redaction.json(agent, said),
-        ...{ trajectory, decision, by, at },
+        ...{ decision, by, at },
       } satisfies FeedbackRecord);
     },
   };

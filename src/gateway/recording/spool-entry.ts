@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Decision } from '../../schemas/decision';
 import { Name } from '../../schemas/ids';
-import { LiveIntent } from '../../schemas/live-line';
+import { LiveIntent, LiveUse } from '../../schemas/live-line';
 
 /** What the gateway writes into its spool. Messages and toolsets are parts, whose texts are lines of a segment as they are. */
 export const SpooledCall = z.discriminatedUnion('type', [
@@ -14,6 +14,8 @@ export const SpooledCall = z.discriminatedUnion('type', [
     agent: Name,
     decision: Decision,
   }),
+  /** It was answered, and nothing was decided in it. */
+  z.strictObject({ type: z.literal('use'), use: LiveUse }),
   /** It was answered without one, or it failed and its client knows. */
   z.strictObject({ type: z.literal('end'), intent: z.string(), status: z.int() }),
 ]);

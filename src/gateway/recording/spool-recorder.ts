@@ -37,6 +37,8 @@ export function createSpoolRecorder({ spool, timeoutMs = 5_000 }: SpoolRecorderO
       );
     },
 
+    recordUse: (use) => append({ type: 'use', use }, { closes: use.id }),
+
     // Nobody waits for a live session to end: there is nothing to count.
     begin: () => () => undefined,
 

@@ -1,5 +1,4 @@
-import type { Decision } from '../../schemas/decision';
-import type { LiveIntent, LiveLine } from '../../schemas/live-line';
+import type { LiveIntent, LiveLine, LiveUse } from '../../schemas/live-line';
 import { liveSegmentKey } from '../../storage/keys';
 import type { SegmentContents } from '../../trajectories/live-segment';
 import type { SpooledContents } from './spool';
@@ -22,14 +21,12 @@ export interface SpooledSegment extends SegmentContents {
 
 interface Draft {
   readonly parts: Set<string>;
-  readonly sessions: Map<string, { readonly agent: string; readonly decisions: Taken[] }>;
+  /** Decisions by session, as JSON. */
+  readonly sessions: Map<string, { readonly agent: string; readonly decisions: string[] }>;
+  /** What the manifest of the hour is about. */
+  readonly held: SegmentContents['decisions'][number][];
   readonly unresolved: LiveIntent[];
-}
-
-/** A decision, and its JSON. */
-interface Taken {
-  readonly decision: Decision;
-  readonly json: string;
+  readonly uses: LiveUse[];
 }
 
 /** So many entries are checked before others get their turn: a file may hold thousands, and live calls wait for the same thread. */
@@ -58,7 +55,10 @@ export async function toSegments(
     }
     let draft = drafts.get(key);
     if (draft === undefined) {
-      drafts.set(key, (draft = { parts: new Set(), sessions: new Map(), unresolved: [] }));
+      drafts.set(
+        key,
+        (draft = { parts: new Set(), sessions: new Map(), held: [], unresolved: [], uses: [] }),
+      );
     }
     return draft;
   };
@@ -72,6 +72,8 @@ export async function toSegments(
     } else if (call.type === 'intent') {
       draftOf(call.intent.agent, call.intent.at).unresolved.push(call.intent);
       unresolved++;
+    } else if (call.type === 'use') {
+      draftOf(call.use.agent, call.use.at).uses.push(call.use);
     } else if (call.type === 'decision') {
       const { agent, session, decision } = call;
       const needed = [
@@ -87,18 +89,16 @@ export async function toSegments(
       for (const id of [...needed, decision.output]) draft.parts.add(id);
       const known = draft.sessions.get(session) ?? { agent, decisions: [] };
       draft.sessions.set(session, known);
-      known.decisions.push({ decision, json: decisionText(text, call) });
+      known.decisions.push(decisionText(text, call));
+      const { at, policy, upstream } = decision;
+      draft.held.push({ at, policy, ...(upstream === undefined ? {} : { upstream }) });
       decisions++;
     }
   }
   const segments: SpooledSegment[] = [];
   for (const [key, draft] of drafts) {
-    const { sessions, unresolved: lost } = draft;
-    const taken = Array.from(sessions, ([session, { decisions: all }]) =>
-      all.map(({ decision }) => ({ session, decision })),
-    );
     const text = await textOf(draft, parts);
-    segments.push({ key, text, decisions: taken.flat(), unresolved: lost });
+    segments.push({ key, text, decisions: draft.held, unresolved: draft.unresolved });
   }
   return { segments, decisions, unresolved, unusable };
 }
@@ -139,9 +139,11 @@ async function textOf(draft: Draft, parts: ReadonlyMap<string, string>): Promise
     if (++turn % ENTRIES_PER_TURN === 0) await new Promise(setImmediate);
     const rest = { task: null, attempt: 1, member: 0, outcome: null };
     const head = JSON.stringify({ id, agent, ...rest });
-    const all = decisions.map(({ json }) => json).join(',');
-    lines.push(`{"type":"trajectory","trajectory":${head.slice(0, -1)},"decisions":[${all}]}}`);
+    lines.push(
+      `{"type":"trajectory","trajectory":${head.slice(0, -1)},"decisions":[${decisions.join(',')}]}}`,
+    );
   }
   for (const call of draft.unresolved) add({ type: 'unresolved', call });
+  for (const use of draft.uses) add({ type: 'use', use });
   return lines.map((line) => `${line}\n`).join('');
 }

@@ -10,7 +10,7 @@ import type { Principal } from '../keys/auth';
 import { parseJson, validate } from '../http/json-body';
 import { readBody } from '../http/read-body';
 import { badRequest, forbidden, RequestError } from '../http/request-error';
-import { readResponseId } from '../keys/response-id';
+import { isLikeResponseId, readResponseId } from '../keys/response-id';
 import type { RewardWriter } from '../recording/reward-writer';
 import type { Redaction } from '../recording/redaction';
 import type { Handler } from '../http/route';
@@ -188,7 +188,7 @@ function targetOf(
   }
   // An upstream's own id, as far as anybody can tell: it is joined with the agent's answers when they are read.
   const whose = key.role === 'agent' ? actingAgent(key, named) : named;
-  if (whose === undefined) {
+  if (whose === undefined || isLikeResponseId(id)) {
     throw badRequest(
       'response_id is not the id of an answer that this gateway gave; if an upstream gave it, name the agent too',
       'unknown_response',

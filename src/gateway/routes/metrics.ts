@@ -1,4 +1,5 @@
 import type { GatewayCounters } from '../metrics/counters';
+import type { Redaction } from '../recording/redaction';
 import type { SpoolStatus } from '../metrics/gateway-metrics';
 import { gatewayMetrics } from '../metrics/gateway-metrics';
 import { PROMETHEUS_TYPE, toPrometheusText } from '../metrics/prometheus-text';
@@ -10,20 +11,22 @@ export interface MetricsDeps {
   readonly counters: GatewayCounters;
   readonly spoolStatus: (() => SpoolStatus) | undefined;
   readonly upstreams: Upstreams;
+  readonly redaction: Redaction;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
 
-/** `GET /metrics`, in Prometheus's text format. Names nobody: no agents, sessions or keys. Scrapes do not count as requests. */
+/** `GET /metrics`, in Prometheus's text format. Names no sessions, users or keys; agents only. Scrapes do not count as requests. */
 export function metrics({
   counters,
   spoolStatus,
   upstreams,
+  redaction,
   now,
 }: MetricsDeps): (c: GatewayContext) => Response {
   return (c) => {
     const all = [
-      ...gatewayMetrics(counters, spoolStatus?.() ?? null, now()),
+      ...gatewayMetrics(counters, spoolStatus?.() ?? null, now(), redaction.counts()),
       ...upstreamMetrics(upstreams),
     ];
     return c.body(toPrometheusText(all), 200, { 'content-type': PROMETHEUS_TYPE });

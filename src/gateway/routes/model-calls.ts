@@ -19,10 +19,14 @@ import { headerOf } from '../http/gateway-context';
 import { actingAgent, AGENT_HEADER } from '../keys/agent-scope';
 import { liveSessionId, liveSessionName, SESSION_HEADER } from '../keys/session-id';
 import { ToolsetInterner } from '../toolset-interner';
+import type { AgentLimiter } from '../limits/agent-limiter';
+import { assertNotPaused, type Pauses } from '../pauses';
 import type { Upstreams } from '../upstreams/upstreams';
 
 export interface ModelCallsDeps extends ModelCallDeps, CallRecordDeps {
   readonly upstreams: Upstreams;
+  readonly limiter: AgentLimiter;
+  readonly pauses: Pauses;
   readonly bodyLimitBytes: number;
   readonly redaction: Redaction;
 }
@@ -44,6 +48,8 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     try {
       const call = protocol.parse(await readBody(c, deps.bodyLimitBytes), interner);
       const { caller, headers } = callerOf(c, principal, call, deps.redaction);
+      assertNotPaused(deps.pauses, 'agent', caller.agent);
+      assertNotPaused(deps.pauses, 'model', call.request.model);
       await record.open(caller, call.request.model);
       const { claims, session } = caller;
       const model = await resolveModel(deps.models, call.request.model, session, claims);
@@ -72,6 +78,11 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     relay: (to: Pick<RelayedCall, 'call' | 'targets' | 'forwarded'>) => Promise<Answer>,
   ): Promise<Answer> {
     const { n } = call.request;
+    const { render, renderStream } = protocol;
+    if (render === undefined || renderStream === undefined) {
+      const message = `no policy answers ${protocol.name}: expected the model of an upstream`;
+      throw badRequest(message, 'unsupported_value', 'model');
+    }
     if (call.previousId !== null || call.conversationId !== null) {
       const { notHeld = { status: 400, reason: 'unsupported_value' } } = protocol;
       const message = 'a policy holds no conversations: send all messages with each call';
@@ -97,9 +108,7 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     if (recorded !== null) await record.decide(recorded);
     record.answered();
     const own = { ...answer, id, atMs, model: modelName(model.policy, model.checkpoint) };
-    return call.isStream
-      ? { events: all(protocol.renderStream(call, own)) }
-      : { body: protocol.render(call, own) };
+    return call.isStream ? { events: all(renderStream(call, own)) } : { body: render(call, own) };
   }
 }
 

@@ -2,6 +2,7 @@ import type { Principal } from '../keys/auth';
 import type { Handler } from '../http/route';
 import type { Breaker } from '../upstreams/circuit-breaker';
 import { upstreamNames } from '../upstreams/model-table';
+import type { Pauses } from '../pauses';
 import type { Upstreams } from '../upstreams/upstreams';
 
 const STATE: Readonly<Record<Breaker['kind'], string>> = {
@@ -9,12 +10,12 @@ const STATE: Readonly<Record<Breaker['kind'], string>> = {
 };
 
 /** `GET /v1/upstreams`: how the upstreams are, as this process has seen since it started. Other processes may have seen other things. */
-export function listUpstreams({ models, health }: Upstreams): Handler<Principal> {
+export function listUpstreams({ models, health }: Upstreams, pauses: Pauses): Handler<Principal> {
   return async () => ({
     body: {
       object: 'list',
       data: upstreamNames(models).map((name) => {
-        const { breaker, asked, retries, errors } = health.status(name);
+        const { breaker, running, asked, retries, errors } = health.status(name);
         return {
           ...{ id: name, object: 'upstream', models: modelsOf(models, name) },
           breaker: {
@@ -22,7 +23,8 @@ export function listUpstreams({ models, health }: Upstreams): Handler<Principal>
             failures_in_a_row: breaker.kind === 'closed' ? breaker.failures : null,
             open_until: breaker.kind === 'open' ? new Date(breaker.untilMs).toISOString() : null,
           },
-          ...{ requests: asked, retries, errors },
+          ...{ paused: pauses.find('upstream', name)?.reason ?? null },
+          ...{ running, requests: asked, retries, errors },
         };
       }),
     },

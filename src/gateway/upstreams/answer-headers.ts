@@ -13,9 +13,14 @@ export function answerHeaders({
 }: Pick<UpstreamResponse, 'headers'>): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
-    if (typeof value === 'string' && HANDED_ON.test(name)) kept[name] = value;
+    if (HANDED_ON.test(name) && isPlain(value)) kept[name] = value;
   }
   const requestId = headers['x-request-id'] ?? headers['request-id'];
-  if (typeof requestId === 'string') kept[UPSTREAM_REQUEST_ID] = requestId;
+  if (isPlain(requestId)) kept[UPSTREAM_REQUEST_ID] = requestId;
   return kept;
+}
+
+/** Of one line that HTTP can hold. The bytes of a header are read as UTF-8, and what comes of that could not be written into one again. */
+export function isPlain(value: string | string[] | undefined): value is string {
+  return typeof value === 'string' && /^[\t\x20-\x7e]*$/.test(value);
 }

@@ -1,3 +1,5 @@
+import type { Pauses } from '../pauses';
+import { isPaused } from '../pauses';
 import { RequestError } from '../http/request-error';
 import type { Protocol, ProtocolCall } from '../protocols/protocol';
 import type { AskedUpstream, Attempt, AttemptOptions } from './attempt';
@@ -9,7 +11,8 @@ import { targetId } from './upstream-health';
 import { UpstreamError } from './upstream';
 import type { Upstreams } from './upstreams';
 
-export interface AskOptions extends AttemptOptions {
+export interface AskOptions extends Omit<AttemptOptions, 'over'> {
+  readonly pauses: Pauses;
   /** Calls of the same key go to the same upstream, see sticky-key.ts. */
   readonly stickyKey: string;
   /** Told of an attempt that failed, where another one follows. */
@@ -27,11 +30,11 @@ type ReadyAt = number | null;
  * again, `retries` of the configuration how often and how long. Resolves before anything of the answer has reached the client, and
  * nothing is repeated after that.
  *
- * A call that goes on from an answer which only its upstream knows (`previousId`) goes there and nowhere else: to the one that gave it, if
+ * A call that goes on from an answer which only its upstream knows (`previousId`, or a piece of one) goes there and nowhere else: to the one that gave it, if
  * this process saw that; else to the first of its key, whatever its health, which is the same one where the client names its session.
  *
  * @throws {UpstreamError} the last failure; `unavailable` if every breaker is open.
- * @throws {RequestError} 400 if no upstream of the model speaks the protocol.
+ * @throws {RequestError} 400 if no upstream of the model speaks the protocol; 503 if all of them are paused.
  */
 export async function askUpstream(
   upstreams: Upstreams,
@@ -41,7 +44,7 @@ export async function askUpstream(
   options: AskOptions,
 ): Promise<AskedUpstream> {
   const { health, retries, budget, clock } = upstreams;
-  const candidates = inOrder(upstreams, protocol, call, targets, options.stickyKey);
+  const candidates = inOrder(upstreams, protocol, call, targets, options);
   const tries = new Map<ModelTarget, { count: number; readyAt: ReadyAt }>();
   const giveUpAt = clock.now() + retries.patienceMs;
   const isAdmitted = ({ upstream }: ModelTarget): boolean => health.opensInMs(upstream.name) === 0;
@@ -68,8 +71,8 @@ export async function askUpstream(
       tries.set(target, { count: 0, readyAt: null }); // it opened while we waited
       continue;
     }
-    health.asked(upstream.name, last !== null);
-    const outcome = await attempt(upstreams, protocol, call, target, sent, options);
+    const over = health.asked(upstream.name, last !== null);
+    const outcome = await attempt(upstreams, protocol, call, target, sent, { ...options, over });
     if (outcome.kind === 'answered') return outcome.asked;
     last = outcome;
     const count = (tries.get(target)?.count ?? 0) + 1;
@@ -89,9 +92,9 @@ export async function askUpstream(
 function inOrder(
   { health, holders }: Upstreams,
   protocol: Protocol,
-  { previousId, conversationId }: ProtocolCall,
+  { previousId, conversationId, heldItemIds }: ProtocolCall,
   targets: readonly [ModelTarget, ...ModelTarget[]],
-  key: string,
+  { stickyKey: key, pauses }: AskOptions,
 ): readonly ModelTarget[] {
   const able = targets.filter(({ upstream }) => upstream.protocols.includes(protocol.name));
   if (able.length === 0) {
@@ -101,16 +104,22 @@ function inOrder(
       { status: 400, reason: 'unsupported_protocol', param: 'model' },
     );
   }
-  const ordered = rendezvous(key, able, (target) => ({
-    id: targetId(target),
-    weight: target.weight,
-  }));
-  const held = previousId ?? conversationId;
-  if (held !== null) {
-    const holder = holders.get(held);
-    return [ordered.find(({ upstream }) => upstream.name === holder) ?? ordered[0]].filter(
-      (target) => target !== undefined,
-    );
+  const all = rendezvous(key, able, (target) => ({ id: targetId(target), weight: target.weight }));
+  const held = previousId ?? conversationId ?? heldItemIds.at(-1) ?? null;
+  const holder = held === null ? undefined : holders.get(held);
+  const may =
+    held === null
+      ? all
+      : [all.find(({ upstream }) => upstream.name === holder) ?? all[0]].filter(
+          (t) => t !== undefined,
+        );
+  const ordered = may.filter(
+    ({ upstream }) => pauses.find('upstream', upstream.name) === undefined,
+  );
+  const [first] = may;
+  if (ordered.length === 0 && first !== undefined) {
+    const pause = pauses.find('upstream', first.upstream.name);
+    if (pause !== undefined) throw isPaused(pause);
   }
   const resting = ordered.filter((target) => health.isResting(target));
   if (resting.length === 0) return ordered;

@@ -1,3 +1,4 @@
+import { isPlain } from './answer-headers';
 import type { AnswerReader, Protocol, ProtocolCall } from '../protocols/protocol';
 import { readAnswer } from './read-answer';
 import type { ModelTarget } from './model-table';
@@ -40,6 +41,8 @@ export interface AttemptOptions {
   readonly header: (name: string) => string | undefined;
   /** Aborts when the client has gone. */
   readonly signal: AbortSignal;
+  /** Called when the answer is over, however. */
+  readonly over: () => void;
 }
 
 /**
@@ -54,10 +57,11 @@ export async function attempt(
   call: ProtocolCall,
   target: ModelTarget,
   { body, reader }: { readonly body: string; readonly reader: AnswerReader },
-  { header, signal }: AttemptOptions,
+  { header, signal, over }: AttemptOptions,
 ): Promise<Attempt> {
   const { transport, health, retries, clock } = upstreams;
   const { upstream } = target;
+  let isStreaming = false;
   try {
     const response = await transport.send(upstream, {
       ...{ path: protocol.path, body, signal },
@@ -78,7 +82,10 @@ export async function attempt(
       const pieces = response.body[Symbol.asyncIterator]();
       const first = await pieces.next();
       health.report(upstream.name, 'began');
-      const stream = watched(upstreams, target, call, reader, first, pieces, signal);
+      isStreaming = true;
+      // Where nobody begins to read the stream, its client has gone.
+      signal.addEventListener('abort', over, { once: true });
+      const stream = watched(upstreams, target, call, reader, first, pieces, { signal, over });
       return { kind: 'answered', asked: { ...head, kind: 'stream', reader, body: stream } };
     }
     const text = reader.whole(await readAnswer(upstream, response));
@@ -92,11 +99,14 @@ export async function attempt(
     const failure: Failure = { kind: 'fault', fault: error.fault };
     health.failed(upstream.name, failure, retryRule(failure, retries.slow).isUnhealthy);
     return { kind: 'failed', failure, error };
+  } finally {
+    if (!isStreaming) over();
   }
 }
 
 export function contentType({ headers }: Pick<UpstreamResponse, 'headers'>): string {
-  return String(headers['content-type'] ?? 'application/json');
+  const type = headers['content-type'];
+  return isPlain(type) ? type : 'application/json';
 }
 
 /** The rest of a stream; says how it ended to those who watch over the upstream. */
@@ -107,7 +117,7 @@ async function* watched(
   reader: AnswerReader,
   first: IteratorResult<Uint8Array>,
   pieces: AsyncIterator<Uint8Array>,
-  signal: AbortSignal,
+  { signal, over }: Pick<AttemptOptions, 'signal' | 'over'>,
 ): AsyncGenerator<Uint8Array> {
   const { health } = upstreams;
   // Where whoever reads stops before the end, it could not make sense of what came.
@@ -123,6 +133,8 @@ async function* watched(
     if (reader.answer() !== null || reader.hasFailed()) finished(upstreams, target, call, reader);
     else if (signal.aborted) health.report(name, 'abandoned');
     else health.failed(name, { kind: 'fault', fault }, true);
+    over();
+    signal.removeEventListener('abort', over);
     await pieces.return?.();
   }
 }
@@ -136,7 +148,8 @@ function finished(
 ): void {
   if (reader.hasFailed()) return health.failed(upstream.name, { kind: 'said' }, false);
   health.report(upstream.name, 'finished');
-  const responseId = reader.answer()?.responseId ?? null;
+  const { responseId = null, itemIds = [] } = reader.answer() ?? {};
   if (responseId !== null) holders.set(responseId, upstream.name);
+  for (const id of itemIds) holders.set(id, upstream.name);
   if (conversationId !== null) holders.set(conversationId, upstream.name);
 }

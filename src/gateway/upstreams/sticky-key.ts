@@ -8,12 +8,14 @@ import type { ProtocolCall } from '../protocols/protocol';
  */
 export function stickyKey(
   { agent, session, isNamed }: Caller,
-  { request, toolset }: ProtocolCall,
+  { request, toolset, text }: ProtocolCall,
 ): string {
   if (isNamed) return session;
   const { messages, model } = request;
   const firstUser = messages.findIndex(({ role }) => role === 'user');
-  const beginning = messages.slice(0, firstUser + 1 || messages.length);
+  // A call without messages begins with its text, so that such calls are spread.
+  const beginning =
+    messages.length === 0 ? text : messages.slice(0, firstUser + 1 || messages.length);
   const hash = createHash('sha256').update(JSON.stringify([agent, model, toolset?.id, beginning]));
   return hash.digest('base64url');
 }

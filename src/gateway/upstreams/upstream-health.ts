@@ -6,6 +6,8 @@ import type { ModelTarget } from './model-table';
 /** What one gateway process has seen of an upstream since it started. */
 export interface UpstreamStatus {
   readonly breaker: Breaker;
+  /** Requests under way, up to the last byte of their answers. */
+  readonly running: number;
   /** Requests sent, retries included. */
   readonly asked: number;
   /** Of those, how many were tries after the first of their call. */
@@ -18,7 +20,8 @@ export interface UpstreamStatus {
 export interface UpstreamHealth {
   /** Takes the place of a probe where the breaker is half-open: whoever gets true asks, and reports how that went. */
   admit(upstream: string): boolean;
-  asked(upstream: string, isRetry: boolean): void;
+  /** @returns what is to be called once when the answer is over; further calls change nothing. */
+  asked(upstream: string, isRetry: boolean): () => void;
   report(upstream: string, event: BreakerEvent): void;
   /** An answer that was none. */
   failed(upstream: string, failure: Failure, isUnhealthy: boolean): void;
@@ -32,6 +35,7 @@ export interface UpstreamHealth {
 
 interface Seen {
   breaker: Breaker;
+  running: number;
   asked: number;
   retries: number;
   readonly errors: Record<string, number>;
@@ -45,7 +49,10 @@ export function createUpstreamHealth(settings: BreakerSettings, now: () => numbe
   const of = (upstream: string): Seen => {
     let seen = byUpstream.get(upstream);
     if (seen === undefined) {
-      byUpstream.set(upstream, (seen = { breaker: CLOSED, asked: 0, retries: 0, errors: {} }));
+      byUpstream.set(
+        upstream,
+        (seen = { breaker: CLOSED, running: 0, asked: 0, retries: 0, errors: {} }),
+      );
     }
     return seen;
   };
@@ -64,6 +71,12 @@ export function createUpstreamHealth(settings: BreakerSettings, now: () => numbe
       const seen = of(upstream);
       seen.asked++;
       if (isRetry) seen.retries++;
+      seen.running++;
+      let isOver = false;
+      return () => {
+        if (!isOver) seen.running--;
+        isOver = true;
+      };
     },
     report,
     failed(upstream, failure, isUnhealthy) {

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import type { LimitsConfig } from '../../schemas/agent-limits';
 import { durationMs } from '../../schemas/duration';
 import { GatewayConfig } from '../../schemas/gateway-config';
 import { LruMap } from '../lru-map';
@@ -37,6 +38,8 @@ export interface Upstreams {
   /** Which upstream holds an answer, or a conversation, that calls may go on from. */
   readonly holders: LruMap<string, string>;
   readonly clock: Clock;
+  /** What the configuration says of agents. */
+  readonly limits: LimitsConfig;
 }
 
 /** Retries that may be saved up: enough for the calls that are under way when an upstream dies. */
@@ -60,7 +63,7 @@ export function createUpstreams(
   const { retries, breaker } = config;
   return {
     models: createModelTable(config, keys),
-    ...{ transport, clock },
+    ...{ transport, clock, limits: config.limits },
     health: createUpstreamHealth(
       {
         failures: breaker.failures,

@@ -409,7 +409,7 @@ describe('bad input', () => {
     });
     const announced = await gateway.post(CHAT, key, '{}', { 'content-length': '99999999' });
     expect(announced.status).toBe(413);
-    const compressed = await gateway.post(CHAT, key, 'x', { 'content-encoding': 'gzip' });
+    const compressed = await gateway.post(CHAT, key, 'x', { 'content-encoding': 'compress' });
     expect(compressed.status).toBe(415);
   });
 

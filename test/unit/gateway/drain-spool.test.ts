@@ -73,6 +73,18 @@ async function diedWithALot(): Promise<void> {
   kill();
 }
 
+test('the other choices of an answer are in the segment too', async () => {
+  const { spool } = open();
+  const call = recordedCall({ alternatives: ['second'] });
+  const second = { role: 'assistant' as const, content: 'or so' };
+  const messages = new Map([...call.messages, ['second', second] as const]);
+  await createSpoolRecorder({ spool }).record({ ...call, messages });
+  await spool.seal('now');
+  await createSpoolDrain({ spool, store }).drain();
+  const merged = mergeSessions(await readLiveLines(store, 'desk', DAY));
+  expect(merged.messages.get('second')).toEqual(second);
+});
+
 describe('a drain that is killed', () => {
   test.each([false, true])(
     'at any put (answer lost: %s) is repeated to the same objects with the same bytes',

@@ -119,14 +119,17 @@ describe('TLS', () => {
   });
 
   test.each([
-    ['no PEM', { cert: 'no', key: 'no' }],
+    [
+      'no PEM',
+      { cert: 'no', key: 'a key that is no PEM and must be quoted nowhere, not even in part' },
+    ],
     ['the key of another certificate', { cert: pair.cert, key: selfSigned().key }],
     ['a key that is cut', { cert: pair.cert, key: pair.key.slice(0, 100) }],
   ])('%s is refused at the start, and not quoted', async (_, wrong) => {
     const { app } = await createFixture();
     const serving = serveGateway(app, { exposure: { kind: 'tls', ...wrong } });
     await expect(serving).rejects.toThrow(/expected a certificate and its key in PEM/);
-    await expect(serving).rejects.not.toThrow(wrong.key.slice(40, 80) || 'no PEM');
+    await expect(serving).rejects.not.toThrow(wrong.key.slice(40, 60));
   });
 });
 

@@ -179,7 +179,7 @@ describe('feedback', () => {
     ],
     ['a decision that was never taken', { decision_id: 'resp_1', value: 1 }, 'decision_id'],
     ['a value that is no number', { session: 's', value: 'good' }, 'value'],
-    ['an infinite value', '{"session":"s","value":1e999}', 'value'],
+    ['an infinite value', '{"session":"s","value":1e999}', null], // no JSON of ours could hold it
     ['an answer that was made up', { response_id: 'chatcmpl-abc', value: 1 }, 'response_id'],
     ['an unknown field', { session: 's', value: 1, reward: 2 }, ''],
   ])('with %s is refused', async (_, body, param) => {
@@ -197,6 +197,9 @@ describe('feedback', () => {
     const parts = { agent: 'desk', session: 'live/desk/u', isDecision: true };
     const id = createResponseId(new Uint8Array(32).fill(5), { ...parts, call: new Uint8Array(16) });
     expect((await gateway.post(FEEDBACK, scorer, { response_id: id, value: 1 })).status).toBe(400);
+    // Not even as an upstream's: it is made as ours are.
+    const named = { response_id: id, agent: 'desk', value: 1 };
+    expect((await gateway.post(FEEDBACK, scorer, named)).status).toBe(400);
     const ours = createResponseId(SIGNING_KEY, { ...parts, call: new Uint8Array(16) });
     expect((await gateway.post(FEEDBACK, scorer, { response_id: ours, value: 1 })).status).toBe(
       200,

@@ -104,7 +104,7 @@ describe('a call of Messages that an upstream answers', () => {
     expect(decision).toMatchObject({
       upstream: { name: 'main', model: 'claude-opus-5', responseId: 'msg_up_1' },
       sampled: { kind: 'text', finishReason: 'end_turn', tokens: null },
-      usage: { promptTokens: 7, completionTokens: 3 },
+      usage: { promptTokens: 7, completionTokens: 3, cacheReadTokens: 2 },
     });
     expect([...toolsets.values()]).toEqual([
       [
@@ -197,6 +197,8 @@ describe('a call of Messages that an upstream answers', () => {
     ],
     ['messages', { messages: [] }],
     ['tools[0].name', { tools: [{ input_schema: {} }] }],
+    ['tools[0].function', { tools: [{ type: 'function', name: 'x' }] }],
+    ['tools[0].function', { tools: [{ type: 'web_search', name: 'x', function: 'x' }] }],
   ])('is refused in Anthropic’s shape where %s is wrong', async (param, overrides) => {
     const gateway = await openRelay();
     const reply = await gateway.post(MESSAGES, gateway.session(), ask(overrides));
@@ -343,6 +345,15 @@ describe('a stream of Messages', () => {
     expect(await gateway.text(ask({ stream: true }))).toBe([...begin, failed].join(''));
     const { decisions, failures } = gateway.recorder.take(SESSION);
     expect([decisions, failures]).toMatchObject([[], [{ status: 502 }]]);
+  });
+
+  test('of blocks that are none ends with an error event, and is over', async () => {
+    const gateway = await openRelay();
+    gateway.upstreams.answerEvents([start(0, {}), ...end]);
+    const text = await gateway.text(ask({ stream: true }));
+    expect(text).toMatch(/event: error\n.*"error_code":"upstream_garbage".*\n\n$/);
+    expect(text).not.toContain('message_stop');
+    expect(gateway.upstreams.health.status('main').running).toBe(0);
   });
 
   test('that breaks off ends with an error event in Anthropic’s shape', async () => {

@@ -117,6 +117,57 @@ describe('a call that an upstream answers', () => {
     ).toEqual(['a', 'b']);
   });
 
+  test('may be as loose as real clients send it, and reaches the upstream so', async () => {
+    const gateway = await openRelay();
+    gateway.upstreams.answerJson(completion);
+    const calls = [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }];
+    const body = ask({
+      ...{ tools: [], tool_choice: 'required', response_format: { type: 'json_object' } },
+      ...{ stream: null, stream_options: null, user: null },
+      messages: [
+        { role: 'user', name: 'ann', content: [{ type: 'text', text: 'a' }] },
+        { role: 'assistant', content: null, provider_specific_fields: { x: null } },
+        { role: 'assistant', tool_calls: calls },
+        { role: 'tool', tool_call_id: 'c', content: [{ type: 'text', text: 'r' }] },
+      ],
+    });
+    await gateway.text(body);
+    expect(gateway.sent()).toEqual(body);
+    const { context } = gateway.recorded();
+    expect(context[2]).toEqual({ role: 'assistant', tool_calls: calls });
+  });
+
+  test('with log-probabilities that the agent asked for keeps them', async () => {
+    const gateway = await openRelay();
+    const logprobs = { content: [{ token: 'He', logprob: -0.5, bytes: null, top_logprobs: [] }] };
+    const answer = { ...completion, choices: [{ ...completion.choices[0], logprobs }] };
+    gateway.upstreams.answerJson(answer);
+    expect(JSON.parse(await gateway.text(ask({ logprobs: true })))).toEqual(answer);
+  });
+
+  test('streamed with several choices is recorded with all of them, whatever their order', async () => {
+    const gateway = await openRelay();
+    const piece = (index: number, content: string, end: string | null = null): string =>
+      chunk({ content }, end, { index });
+    gateway.upstreams.answerEvents([
+      ...[piece(1, 'b'), piece(0, 'a'), piece(1, 'B', 'stop'), piece(0, 'A', 'stop'), DONE],
+    ]);
+    await gateway.text(ask({ n: 2, stream: true }));
+    const { decision, output, messages } = gateway.recorded();
+    const [other] = decision.alternatives ?? [];
+    expect([output?.content, messages.get(other ?? '')?.content]).toEqual(['aA', 'bB']);
+  });
+
+  test('is no decision where the upstream says in its stream that it failed', async () => {
+    const gateway = await openRelay();
+    const failed = `data: ${JSON.stringify({ error: { message: 'overloaded', code: 502 } })}\n\n`;
+    gateway.upstreams.answerEvents([chunk({ content: 'half' }), failed]);
+    const text = await gateway.text(ask({ stream: true }));
+    expect(text.endsWith(failed)).toBe(true);
+    const { decisions, failures } = gateway.recorder.take(SESSION);
+    expect([decisions, failures]).toMatchObject([[], [{ status: 502 }]]);
+  });
+
   test('may offer and call tools that are no functions', async () => {
     const gateway = await openRelay();
     const calls = [{ id: 'c1', type: 'custom', custom: { name: 'grep', input: 'x' } }];
@@ -288,6 +339,36 @@ describe('a stream', () => {
     const { decisions, failures } = gateway.recorder.take(SESSION);
     expect(decisions).toEqual([]);
     expect(failures).toMatchObject([{ status: 502 }]);
+  });
+
+  test('whose answer is not of the protocol when it is whole is an error to the agent, and over', async () => {
+    const gateway = await openRelay();
+    const call = { index: 0, function: { name: 'a', arguments: '{}' } }; // without an id
+    gateway.upstreams.answerEvents([
+      ...[chunk({ tool_calls: [call] }), chunk({}, 'tool_calls'), DONE],
+    ]);
+    const text = await gateway.text(ask({ stream: true }));
+    expect(text).toContain('"code":"upstream_garbage"');
+    expect(text).not.toContain('[DONE]');
+    expect(gateway.recorder.take(SESSION).failures).toMatchObject([{ status: 502 }]);
+    expect(gateway.upstreams.health.status('main')).toMatchObject({
+      ...{ running: 0, errors: { garbage: 1 } },
+    });
+  });
+
+  test('that ends with half of an emoji is handed on as it is, and recorded with U+FFFD', async () => {
+    const gateway = await openRelay();
+    const events = [chunk({ content: 'a\ud83d' }), chunk({ content: '\ude00b\ud83d' }, 'length')];
+    gateway.upstreams.answerEvents([...events, DONE]);
+    expect(await gateway.text(ask({ stream: true }))).toBe([...events, DONE].join(''));
+    expect(gateway.recorded().output?.content).toBe('a\u{1f600}b\ufffd');
+  });
+
+  test('of no choice (n = 0) that breaks off before the first one is an error', async () => {
+    const gateway = await openRelay();
+    gateway.upstreams.answerEvents([': wait\n\n']);
+    const text = await gateway.text(ask({ n: 0, stream: true }));
+    expect(text).toContain('"code":"upstream_broke_off"');
   });
 
   test('that breaks off after its last word is whole', async () => {

@@ -24,6 +24,15 @@ describe('response ids', () => {
     expect(createResponseId(SIGNING_KEY, other)).not.toBe(id);
   });
 
+  test('begin as the protocol’s do, and are not those of another one', () => {
+    const own = createResponseId(SIGNING_KEY, { ...parts, prefix: 'resp_' });
+    expect(own).toMatch(/^resp_/);
+    expect(readResponseId(SIGNING_KEY, own)?.session).toBe(parts.session);
+    for (const prefix of ['chatcmpl-', 'msg_']) {
+      expect(readResponseId(SIGNING_KEY, own.replace('resp_', prefix))).toBeNull();
+    }
+  });
+
   test('that were made up or changed anywhere are not ours', () => {
     for (let i = 'chatcmpl-'.length; i < id.length; i++) {
       const changed = id.slice(0, i) + (id[i] === 'A' ? 'B' : 'A') + id.slice(i + 1);

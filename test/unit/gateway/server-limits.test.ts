@@ -66,6 +66,7 @@ describe('what is no HTTP is answered in the shape of every other error', () => 
     ['no host', () => 'GET /healthz HTTP/1.1\r\n\r\n', 400],
     ['an impossible host', () => 'GET /healthz HTTP/1.1\r\nhost: a b@c/d\r\n\r\n', 400],
     ['a target that is no path', () => 'GET healthz HTTP/1.1\r\nhost: x\r\n\r\n', 400],
+    ['an expectation that nobody has', () => post('expect: tea', 'content-length: 2'), 417],
     ['a line end within a header', () => post('x-ratchet-session: a\nb'), 400],
     ['a null byte within a header', () => post('x-ratchet-session: a\0b'), 400],
     ['two lengths', () => post('content-length: 1', 'content-length: 2'), 400],
@@ -91,13 +92,9 @@ describe('what is no HTTP is answered in the shape of every other error', () => 
     const body = JSON.stringify(chat());
     const inner = `${post(`content-length: ${body.length}`)}${body}`;
     const outer = post(`content-length: ${inner.length + 5}`, 'transfer-encoding: chunked');
-    const { status, body: rest } = await sendRaw(
-      server.url,
-      [`${outer}0\r\n\r\n${inner}`],
-      () => false,
-    );
+    const { status, text } = await sendRaw(server.url, [`${outer}0\r\n\r\n${inner}`], () => false);
     expect(status).toBe(400);
-    expect(rest).not.toContain('\nHTTP/1.1 ');
+    expect(text.match(/HTTP\/1\.1 /g)).toHaveLength(1);
     expect(gateway.policies.calls).toHaveLength(before);
   });
 });
@@ -112,5 +109,11 @@ test('chunks may end anywhere', async () => {
     ),
     '0\r\n\r\n',
   ];
-  expect((await sendRaw(server.url, pieces)).status).toBe(200);
+  // With the time-outs that users have: how long so many pieces take is the machine's business.
+  const patient = await serveGateway(gateway.app);
+  try {
+    expect((await sendRaw(patient.url, pieces)).status).toBe(200);
+  } finally {
+    await patient.close(0);
+  }
 });

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { InvalidInputError } from '../../../src/errors';
 import { RequestError } from '../../../src/gateway/http/request-error';
 import { mintSessionToken, verifySessionToken } from '../../../src/gateway/keys/session-token';
@@ -22,11 +23,52 @@ describe('session tokens', () => {
   });
 
   test('are refused when any character of the claims or the signature was changed', () => {
-    for (let i = 'rks-'.length; i < token.length - 1; i++) {
+    for (let i = 'rks-'.length; i < token.length; i++) {
       if (token[i] === '.') continue;
       const changed = token.slice(0, i) + (token[i] === 'A' ? 'B' : 'A') + token.slice(i + 1);
       expect(refusal(changed)).toMatchObject({ status: 401, reason: 'invalid_api_key' });
     }
+  });
+
+  test('are refused when they were cut anywhere', () => {
+    for (let length = 0; length < token.length; length++) {
+      expect(refusal(token.slice(0, length))).toMatchObject({ status: 401 });
+    }
+  });
+
+  test('have one spelling: what decodes to the same signature is another token', () => {
+    const [head = '', signature = ''] = token.split('.');
+    const last = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+    const bytes = Buffer.from(signature, 'base64url');
+    const twins = Array.from(last, (character) => signature.slice(0, -1) + character).filter(
+      (text) => text !== signature && Buffer.from(text, 'base64url').equals(bytes),
+    );
+    expect(twins.length).toBeGreaterThan(0);
+    for (const text of [...twins, `${signature}=`, `${signature}!`, `\n${signature}`]) {
+      expect(refusal(`${head}.${text}`).message).toMatch(/signature/);
+    }
+  });
+
+  test('name no algorithm, so none can be chosen: JSON Web Tokens are nothing to us', () => {
+    const part = (value: object): string =>
+      Buffer.from(JSON.stringify(value)).toString('base64url');
+    const payload = part(claimsOf());
+    const sha = (text: string): string =>
+      createHmac('sha256', SIGNING_KEY).update(text).digest('base64url');
+    const none = `${part({ alg: 'none' })}.${payload}.`;
+    const hs256 = `${part({ alg: 'HS256' })}.${payload}`;
+    for (const forged of [
+      ...[none, `rks-${none}`, `${hs256}.${sha(hs256)}`, `rks-${hs256}.${sha(hs256)}`],
+      ...[`rks-${payload}.`, `rks-${payload}.${sha(payload)}`, `rks-${payload}.${'A'.repeat(43)}`],
+    ]) {
+      expect(refusal(forged)).toMatchObject({ status: 401 });
+    }
+  });
+
+  test('cannot be made of the signature of a response id, which the same key gives', () => {
+    const payload = Buffer.from(JSON.stringify(claimsOf())).toString('base64url');
+    const tag = createHmac('sha256', SIGNING_KEY).update(`response-id\n${payload}`).digest();
+    expect(refusal(`rks-${payload}.${tag.toString('base64url')}`).message).toMatch(/signature/);
   });
 
   test('of another signing key are forged', () => {

@@ -7,6 +7,7 @@ import { encodeJsonLine } from '../../../src/storage/json-objects';
 import { liveSegmentKey, rewardsKey } from '../../../src/storage/keys';
 import type { ObjectStore } from '../../../src/storage/object-store';
 import { sha256Hex } from '../../../src/storage/digest';
+import { tools } from '../gateway/gateway-fixture';
 import { recordedCall } from '../gateway/recorded-call';
 
 export const DAY = '2026-11-23';
@@ -51,6 +52,7 @@ export function segmentLines(said: readonly Said[], agent = 'desk'): LiveLine[] 
   }
   const rest = { agent, task: null, attempt: 1, member: 0, outcome: null };
   return [
+    { type: 'toolset', id: 'toolset', tools: [...tools] },
     ...Array.from(messages, ([id, message]): LiveLine => ({ type: 'message', id, message })),
     ...Array.from(sessions, ([id, decisions]): LiveLine => ({
       type: 'trajectory',

@@ -82,4 +82,17 @@ describe('a log', () => {
     }
     expect(line).toContain('refused: [key]');
   });
+
+  test.each(['text', 'json'] as const)(
+    'is one line of visible characters whatever agents call their sessions: %s',
+    (format) => {
+      const { log, lines } = openLog({ format });
+      const name = 'a\r\n2026 ERROR forged\x1b[2J\x9b31m\u2028\u202eright\0\x7f';
+      log.warn(`session ${name} broke off`, { session: name, error: new Error(name).message });
+      expect(lines).toHaveLength(1);
+      expect(lines[0]).toMatch(/^[^\p{Cc}\u2028\u202e]*$/u);
+      expect(lines[0]).toContain('\\u009b31m');
+      if (format === 'json') expect(JSON.parse(lines[0] ?? '')).toMatchObject({ session: name });
+    },
+  );
 });

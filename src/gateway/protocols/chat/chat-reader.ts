@@ -1,6 +1,7 @@
-import { Message } from '../../../schemas/message';
+import type { Message } from '../../../schemas/message';
 import { editJson, type JsonEdit } from '../../http/edit-json';
 import { sseEvent } from '../../http/sse';
+import { toAnswerMessage } from '../answer-message';
 import type { AnswerReader, UpstreamAnswer } from '../protocol';
 import { notOfProtocol } from '../not-of-protocol';
 import { asObject, objectsOf, parseAnswer, tokenCounts, type JsonObject } from '../loose-json';
@@ -25,6 +26,7 @@ export function createChatReader(options: ChatReaderOptions): AnswerReader {
   let responseId: string | null = null;
   let usage: UpstreamAnswer['usage'] = null;
   let promptIds: unknown;
+  let outputs: readonly Message[] | null = null;
   let hasFailed = false;
 
   const draftOf = (choice: JsonObject): ChoiceDraft => {
@@ -41,46 +43,51 @@ export function createChatReader(options: ChatReaderOptions): AnswerReader {
     usage = tokenCounts(asObject(body['usage']), 'prompt_tokens', 'completion_tokens') ?? usage;
     promptIds = body['prompt_token_ids'] ?? promptIds;
   };
-  const isWhole = (): boolean =>
-    drafts.size >= options.choices && [...drafts.values()].every((draft) => draft.isFinished());
+  const inOrder = (): ChoiceDraft[] =>
+    Array.from(drafts)
+      .sort(([a], [b]) => a - b)
+      .map(([, draft]) => draft);
+  /** Once all choices are whole. @throws {UpstreamError} */
+  const readOutputs = (): void => {
+    const choices = inOrder();
+    if (choices.length < options.choices || !choices.every((draft) => draft.isFinished())) return;
+    outputs = choices.map((draft) =>
+      toAnswerMessage(() => draft.message(), 'a message of the assistant'),
+    );
+  };
 
   return {
     whole(text) {
       const body = parseAnswer(text);
       readHead(body);
       for (const choice of objectsOf(body['choices'])) draftOf(choice).whole(choice);
-      if (!isWhole()) throw notOfProtocol('choices with a message each');
+      readOutputs();
+      if (outputs === null) throw notOfProtocol('choices with a message each');
       return edits.length === 0 ? text : editJson(text, edits);
     },
 
     event({ text, name, data }) {
-      if (data === null) return { text, isHeld: isWhole(), isLast: false };
+      if (data === null) return { text, isHeld: outputs !== null, isLast: false };
       if (data === '[DONE]') return { text, isHeld: true, isLast: true };
       const chunk = parseAnswer(data);
       readHead(chunk);
-      if (asObject(chunk['error']) !== null && !isWhole()) hasFailed = true;
+      if (asObject(chunk['error']) !== null && outputs === null) hasFailed = true;
       const choices = objectsOf(chunk['choices']);
       for (const choice of choices) draftOf(choice).add(choice);
+      if (choices.length > 0) readOutputs();
       const isUsage = choices.length === 0 && asObject(chunk['usage']) !== null;
       if (isUsage && options.hidesUsage) return { text: '', isHeld: true, isLast: false };
       const shown = edits.length === 0 ? text : editEvent(text, name, data, edits);
-      return { text: shown, isHeld: isWhole(), isLast: false };
+      return { text: shown, isHeld: outputs !== null, isLast: false };
     },
 
     hasFailed: () => hasFailed,
 
     answer() {
-      if (!isWhole()) return null;
-      const ordered = Array.from(drafts).sort(([a], [b]) => a - b);
-      const [first, ...others] = ordered.map(([, draft]) => draft) as [
-        ChoiceDraft,
-        ...ChoiceDraft[],
-      ];
-      return {
-        ...{ responseId, usage, finishReason: first.finishReason() },
-        outputs: [toMessage(first), ...others.map(toMessage)],
-        tokens: first.tokens(promptIds),
-      };
+      const [first] = inOrder();
+      if (outputs === null || first === undefined) return null;
+      const [finishReason, tokens] = [first.finishReason(), first.tokens(promptIds)];
+      return { responseId, usage, finishReason, outputs, tokens };
     },
   };
 }
@@ -101,10 +108,4 @@ function editEvent(text: string, name: string, data: string, edits: readonly Jso
   const edited = editJson(data, edits);
   if (edited === data) return text;
   return text.includes(data) ? text.replace(data, () => edited) : sseEvent(edited, name);
-}
-
-function toMessage(draft: ChoiceDraft): Message {
-  const message = Message.safeParse(draft.message());
-  if (!message.success) throw notOfProtocol('a message of the assistant');
-  return message.data;
 }

@@ -20,7 +20,6 @@ export const chat: Protocol = {
     const { metadata, safety_identifier: safetyIdentifier, user } = request;
     return {
       ...{ text, request, toolset, isStream: request.stream === true },
-      ...{ previousId: null, conversationId: null }, // every request holds the whole conversation
       sessionNames: [metadata?.['session_id'], safetyIdentifier, user],
       ...{ previousId: null, conversationId: null, heldItemIds: [] }, // every request holds the whole conversation
     };
@@ -45,7 +44,7 @@ export const chat: Protocol = {
     return {
       body: editJson(text, edits),
       reader: createChatReader({
-        choices: request.n ?? 1,
+        choices: Math.max(1, request.n ?? 1), // whoever takes less does not answer nothing
         hidesUsage: isStream && !asksUsage,
         hidesTokenIds: tokenIds && !asksTokenIds,
         hidesLogprobs: tokenIds && !asksLogprobs,

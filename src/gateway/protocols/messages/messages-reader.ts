@@ -1,4 +1,5 @@
-import { Message } from '../../../schemas/message';
+import type { Message } from '../../../schemas/message';
+import { toAnswerMessage } from '../answer-message';
 import { asObject, isCount, parseAnswer, type JsonObject } from '../loose-json';
 import { notOfProtocol } from '../not-of-protocol';
 import type { AnswerReader, RelayedEvent, UpstreamAnswer } from '../protocol';
@@ -13,11 +14,10 @@ const SKIPPED = new Set(['ping', 'content_block_stop']);
 /** Reads messages, whole or as events. Source: https://platform.claude.com/docs/en/build-with-claude/streaming */
 export function createMessagesReader(): AnswerReader {
   const blocks = new Map<number, BlockDraft>();
-  let given: unknown = null;
   let responseId: string | null = null;
   let stopReason: string | null = null;
   let usage: JsonObject = {};
-  let isWhole = false;
+  let output: Message | null = null;
   let hasFailed = false;
 
   const readHead = (message: JsonObject): void => {
@@ -29,10 +29,10 @@ export function createMessagesReader(): AnswerReader {
     const counts = Object.entries(asObject(value) ?? {}).filter(([, count]) => isCount(count));
     usage = { ...usage, ...Object.fromEntries(counts) };
   };
-  const readStop = (reason: unknown): void => {
-    if (typeof reason !== 'string') return;
-    stopReason = reason;
-    isWhole = true;
+  /** @throws {UpstreamError} */
+  const readOutput = (content: unknown): void => {
+    const read = (): Message => toAssistantMessage(Content.parse(content), 'content');
+    output ??= toAnswerMessage(read, 'content blocks');
   };
   const begin = (event: JsonObject): void => {
     if (blocks.size === MAX_BLOCKS) throw notOfProtocol(`at most ${MAX_BLOCKS} content blocks`);
@@ -48,13 +48,16 @@ export function createMessagesReader(): AnswerReader {
       blocks.get(Number(event['index'] ?? 0))?.add(asObject(event['delta']) ?? {});
     } else if (type === 'message_delta') {
       readUsage(event['usage']);
-      readStop(asObject(event['delta'])?.['stop_reason']);
-    } else if (type === 'message_stop') isWhole = true;
-    else if (type === 'error') hasFailed = !isWhole;
+      const reason = asObject(event['delta'])?.['stop_reason'];
+      if (typeof reason === 'string') {
+        stopReason = reason;
+        readOutput(blocksInOrder());
+      }
+    } else if (type === 'message_stop') readOutput(blocksInOrder());
+    else if (type === 'error') hasFailed = output === null;
     return type;
   };
-  const content = (): unknown =>
-    given ??
+  const blocksInOrder = (): JsonObject[] =>
     Array.from(blocks)
       .sort(([a], [b]) => a - b)
       .map(([, draft]) => draft.block());
@@ -67,24 +70,24 @@ export function createMessagesReader(): AnswerReader {
         return text;
       }
       readHead(message);
-      readStop(message['stop_reason']);
-      if (!Array.isArray(message['content'])) throw notOfProtocol('a message with content');
-      given = message['content'];
-      isWhole = true;
+      const { content, stop_reason: reason } = message;
+      if (!Array.isArray(content)) throw notOfProtocol('a message with content');
+      if (typeof reason === 'string') stopReason = reason;
+      readOutput(content);
       return text;
     },
 
     event({ text, name, data }): RelayedEvent {
       const isRead = data !== null && !SKIPPED.has(name);
       const type = isRead ? readEvent(parseAnswer(data)) : name;
-      return { text, isHeld: isWhole, isLast: hasFailed || type === 'message_stop' };
+      return { text, isHeld: output !== null, isLast: hasFailed || type === 'message_stop' };
     },
 
     answer(): UpstreamAnswer | null {
-      if (!isWhole) return null;
+      if (output === null) return null;
       return {
         ...{ responseId, finishReason: stopReason, tokens: null }, // no upstream gives ids here
-        outputs: [toMessage(content())],
+        outputs: [output],
         usage: toCounts(usage),
       };
     },
@@ -97,18 +100,11 @@ export function createMessagesReader(): AnswerReader {
 function toCounts(usage: JsonObject): UpstreamAnswer['usage'] {
   const { input_tokens: input, output_tokens: completionTokens } = usage;
   if (!isCount(input) || !isCount(completionTokens)) return null;
-  const cached = [usage['cache_creation_input_tokens'], usage['cache_read_input_tokens']];
+  const { cache_read_input_tokens: read, cache_creation_input_tokens: written } = usage;
   return {
-    promptTokens: cached.filter(isCount).reduce((sum, count) => sum + count, input),
+    promptTokens: [input, read, written].filter(isCount).reduce((sum, count) => sum + count, 0),
     completionTokens,
+    ...(isCount(read) ? { cacheReadTokens: read } : {}),
+    ...(isCount(written) ? { cacheWriteTokens: written } : {}),
   };
-}
-
-/** @throws {UpstreamError} */
-function toMessage(content: unknown): Message {
-  try {
-    return Message.parse(toAssistantMessage(Content.parse(content), 'content'));
-  } catch (cause) {
-    throw notOfProtocol('content blocks', cause);
-  }
 }

@@ -72,7 +72,7 @@ export function toMessages(items: readonly unknown[], path: string): Message[] {
 }
 
 /** The items of an answer, which are all the assistant's. @throws {RequestError} for what is no item. */
-export function toAnswerMessage(items: readonly unknown[]): Message {
+export function fromAnswerItems(items: readonly unknown[]): Message {
   const [message, ...others] = toMessages(items, 'output');
   return message?.role === 'assistant' && others.length === 0
     ? message

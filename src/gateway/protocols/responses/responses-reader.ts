@@ -1,9 +1,9 @@
 import type { SseEvent } from '../../http/sse';
+import { toAnswerMessage } from '../answer-message';
 import type { AnswerReader, RelayedEvent, UpstreamAnswer } from '../protocol';
 import { notOfProtocol } from '../not-of-protocol';
 import { asObject, objectsOf, parseAnswer, tokenCounts, type JsonObject } from '../loose-json';
-import { Message } from '../../../schemas/message';
-import { toAnswerMessage } from './response-items';
+import { fromAnswerItems } from './response-items';
 
 /**
  * Reads responses, whole or as events. Of a stream only the ends of items and of the answer are read: they repeat all that the pieces
@@ -77,17 +77,9 @@ function toAnswer(response: JsonObject): UpstreamAnswer {
     itemIds: objectsOf(output)
       .map((item) => item['id'])
       .filter((itemId) => typeof itemId === 'string'),
-    outputs: [toMessage(output)],
+    outputs: [toAnswerMessage(() => fromAnswerItems(output), 'items of a response')],
     finishReason: typeof reason === 'string' ? reason : typeof status === 'string' ? status : null,
     tokens: null, // no upstream gives ids here
     usage: tokenCounts(asObject(usage), 'input_tokens', 'output_tokens'),
   };
-}
-
-function toMessage(output: readonly unknown[]): Message {
-  try {
-    return Message.parse(toAnswerMessage(output));
-  } catch (cause) {
-    throw notOfProtocol('items of a response', cause);
-  }
 }

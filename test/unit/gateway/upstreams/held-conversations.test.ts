@@ -1,5 +1,7 @@
+import { NO_PAUSES } from '../../../../src/gateway/pauses';
 import { chat } from '../../../../src/gateway/protocols/chat/chat';
-import type { ProtocolCall } from '../../../../src/gateway/protocols/protocol';
+import type { Protocol, ProtocolCall } from '../../../../src/gateway/protocols/protocol';
+import { responses } from '../../../../src/gateway/protocols/responses/responses';
 import { ToolsetInterner } from '../../../../src/gateway/toolset-interner';
 import { askUpstream } from '../../../../src/gateway/upstreams/ask-upstream';
 import { UpstreamError } from '../../../../src/gateway/upstreams/upstream';
@@ -17,7 +19,12 @@ const parsed = chat.parse(
 function open(): FakeUpstreams {
   const upstreams = createFakeUpstreams(
     {
-      upstreams: Object.fromEntries(NAMES.map((name) => [name, { url: `http://${name}.ex/v1` }])),
+      upstreams: Object.fromEntries(
+        NAMES.map((name) => [
+          name,
+          { url: `http://${name}.ex/v1`, protocols: ['chat', 'responses'] },
+        ]),
+      ),
       models: { m: NAMES.map((upstream) => ({ upstream })) },
       ...{ retries: { attempts: 3 }, breaker: { failures: 1 } },
     },
@@ -42,11 +49,12 @@ async function ask(
   upstreams: FakeUpstreams,
   key: string,
   held: Partial<ProtocolCall> = {},
+  protocol: Protocol = chat,
 ): Promise<string> {
   const targets = upstreams.models.targets('m');
   if (targets === null) throw new Error('there is no such model');
-  const asked = await askUpstream(upstreams, chat, { ...parsed, ...held }, targets, {
-    ...{ stickyKey: key, header: () => undefined, onRetry: () => undefined },
+  const asked = await askUpstream(upstreams, protocol, { ...parsed, ...held }, targets, {
+    ...{ stickyKey: key, header: () => undefined, onRetry: () => undefined, pauses: NO_PAUSES },
     signal: new AbortController().signal,
   });
   return asked.target.upstream.name;
@@ -85,4 +93,26 @@ test('it goes nowhere else when that upstream fails: the others know nothing of 
     fault: 'unavailable',
   });
   expect(upstreams.requests).toHaveLength(2);
+});
+
+test('so does one that only names a piece of an answer', async () => {
+  const upstreams = open();
+  upstreams.models.targets('m')?.forEach(({ upstream }) => {
+    upstreams.always(upstream.name, () => ({
+      headers: { 'content-type': 'application/json' },
+      chunks: [
+        JSON.stringify({
+          ...{ id: `resp-of-${upstream.name}`, object: 'response', status: 'completed' },
+          output: [
+            { type: 'message', id: `msg-of-${upstream.name}`, role: 'assistant', content: 'x' },
+          ],
+        }),
+      ],
+    }));
+  });
+  for (let i = 0; i < 20; i++) {
+    const first = await ask(upstreams, `s-${i}`, {}, responses);
+    const heldItemIds = [`msg-of-${first}`];
+    expect(await ask(upstreams, 'another key', { heldItemIds }, responses)).toBe(first);
+  }
 });

@@ -24,6 +24,7 @@ test('an admin sees how each upstream is, and what it answers for', async () => 
   expect((await gateway.get('/v1/upstreams', key)).body['data']).toEqual([
     {
       ...{ id: 'a', object: 'upstream', models: ['m', 'n'], requests: 1, retries: 0 },
+      ...{ paused: null, running: 0 },
       ...{ errors: { status_500: 1 } },
       breaker: { state: 'closed', failures_in_a_row: 1, open_until: null },
     },
