@@ -16,7 +16,7 @@ export const DEAR_CALL =
   USAGE.prompt_tokens * PRICES.dear.input + USAGE.completion_tokens * PRICES.dear.output;
 
 /** What a saved call of the dear model is worth, in resolved queries. See docs/routers.md. */
-export const LAMBDA = 0.2;
+export const LAMBDA = 0.25;
 
 /** The domains that the cheap model is good at. */
 export const CHEAP_IS_GOOD_AT: ReadonlySet<string> = new Set([

@@ -31,6 +31,8 @@ const value: Scorer = {
 const policyOf = (dataset: string): PolicyRegistration => ({
   config: ChoiceConfig.parse({
     arms: MODELS.map((model) => ({ kind: 'request', name: model, patch: { model } })),
+    // Customers are served nearly as the gate measured it; 1 % are left to chance, so that later runs can learn.
+    ...{ temperature: 0.1, explorationFloor: 0.01 },
   }),
   createFrom: { dataset, prior: Object.fromEntries(MODELS.map((model) => [model, 1])) },
 });

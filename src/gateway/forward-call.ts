@@ -1,5 +1,6 @@
 import type { RequestPatch } from '../schemas/arm';
 import type { PatchPart, Protocol, ProtocolCall } from './protocols/protocol';
+import type { Pauses } from './pauses';
 import type { ModelTable, ModelTarget } from './upstreams/model-table';
 import { UpstreamError } from './upstreams/upstream';
 
@@ -12,13 +13,15 @@ export interface Forwarding {
 
 /**
  * Whether a request in this protocol can go out under a patch: the protocol can say what the patch changes, and there is an upstream of the
- * patch's model that speaks it. What cannot is masked before anything is drawn.
+ * patch's model that speaks it, which nobody has paused. What cannot is masked before anything is drawn.
  */
 export function createForwards(
   protocol: Protocol,
   upstreams: ModelTable,
+  pauses: Pauses,
 ): (patch: RequestPatch) => boolean {
   return (patch) =>
+    pauses.find('model', patch.model) === undefined &&
     partsOf(patch).every((part) => protocol.patching?.parts.has(part) === true) &&
     (upstreams.targets(patch.model) ?? []).some(({ upstream }) =>
       upstream.protocols.includes(protocol.name),

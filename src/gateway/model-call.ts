@@ -27,9 +27,6 @@ export interface ModelCallDeps {
   readonly now: () => number;
 }
 
-/** What an agent says of sampling to a model that a router asks in its stead: nothing of how the router chooses. */
-const NO_WISHES = {};
-
 /** In whose name a call is made. */
 export interface Caller {
   readonly agent: string;
@@ -86,7 +83,9 @@ export async function callModel(
   const { request, toolset } = call;
   const { signingKey } = deps;
   const served = await serve(deps, caller, request.model, model);
-  const sampling = samplingOf(caller.claims, served.isRouter === true ? NO_WISHES : request);
+  const sampling = samplingOf(caller.claims, {
+    temperature: served.temperature ?? request.temperature,
+  });
   const turn = turnOf(request);
 
   const startedAt = performance.now();

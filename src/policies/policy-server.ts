@@ -29,8 +29,11 @@ export interface PolicyAnswer {
 /** One checkpoint, loaded. */
 export interface ServedPolicy {
   readonly checkpoint: Digest;
-  /** Whether it may forward requests: their `temperature` is the upstream's, and not that of the choice. @default false */
-  readonly isRouter?: boolean;
+  /**
+   * What live traffic is drawn at if it may forward requests, whose `temperature` is the upstream's and not that of the choice. Left out: what
+   * a request asks for.
+   */
+  readonly temperature?: number;
   /**
    * Answers one request. Concurrent calls are batched; an answer never depends on who shares its batch.
    *

@@ -36,5 +36,10 @@ export const ChoiceConfig = z.strictObject({
     .prefault({}),
   /** Share of the probability that is spread evenly over the available arms whenever the policy samples (temperature > 0). */
   explorationFloor: z.number().min(0).max(0.5).default(0.02),
+  /**
+   * What live traffic is drawn at where there are request arms: the agent's `temperature` is the upstream's there. Low enough, callers are
+   * served nearly as evaluations measure the policy, which take the best arm, and near ties go on being tried out. @default 1
+   */
+  temperature: z.number().positive().max(10).optional(),
 });
 export type ChoiceConfig = z.infer<typeof ChoiceConfig>;

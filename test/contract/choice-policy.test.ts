@@ -443,6 +443,21 @@ it('says how probable arms are under a checkpoint as it acts at temperature 1', 
   expect(probabilities).toEqual(feedback.map(({ propensity }) => propensity));
 });
 
+it('says so of a router at the temperature that it is drawn from, which a lower one sharpens', async () => {
+  const arms = ['dear', 'cheap'].map((name) => ({ kind: 'request', name, patch: { model: name } }));
+  const prior = { dear: 3, cheap: 1 };
+  const at = async (temperature: number): Promise<number[]> => {
+    const routed = ChoiceConfig.parse({ ...config, arms, temperature, explorationFloor: 0.02 });
+    const { files } = await choicePolicy.run({ ...createJob, config: routed, prior }, runtime);
+    const digest = await commit(files);
+    await serve(digest, async (policy) => expect(policy.temperature).toBe(temperature));
+    const taken = { text: 'a card', available: ['dear', 'cheap'], arm: 'cheap' };
+    return probabilitiesOf(runtime, files, [{ ...taken, propensity: 0.5, reward: 1 }]);
+  };
+  expect((await at(1))[0]).toBeCloseTo(0.98 / 4 + 0.01, 5);
+  expect((await at(0.25))[0]).toBeCloseTo(0.98 / (1 + 3 ** 4) + 0.01, 5);
+});
+
 describe('resuming', () => {
   it('ends in the digest of an unbroken run, wherever it was broken', async () => {
     const job = await trainJob();
@@ -772,7 +787,7 @@ describe('a policy with tool arms and request arms', () => {
 
   it('answers what it knows, and has an upstream asked about the rest', async () => {
     await serve(digest, async (policy) => {
-      expect(policy.isRouter).toBe(true);
+      expect(policy.temperature).toBe(1);
       const known = await policy.answer(request('credit card'), { temperature: 0 }, 0, everywhere);
       expect(ownAnswer(known).sampled?.arm).toBe('card');
       const other = await policy.answer(

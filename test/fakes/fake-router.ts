@@ -5,12 +5,13 @@ import type { Digest } from '../../src/schemas/ids';
 /** Forwards each request under the first of its patches that somebody would answer, and says so in the sampled arm. */
 export function createFakeRouter(
   patches: Readonly<Record<string, RequestPatch>>,
+  ownTemperature = 1,
 ): PolicyServer & { readonly temperatures: readonly number[] } {
   const temperatures: number[] = [];
   return {
     temperatures,
     serve: async (checkpoint: Digest) => ({
-      ...{ checkpoint, isRouter: true },
+      ...{ checkpoint, temperature: ownTemperature },
       async answer(_request, { temperature }, _uniform, forwards = () => false) {
         temperatures.push(temperature);
         const open = Object.entries(patches).filter(([, patch]) => forwards(patch));

@@ -3,56 +3,63 @@ import { TransientError } from '../../src/errors';
 import type { ModuleAgent } from '../../src/ports/agent-runner';
 import type { DatasetSource } from '../../src/schemas/task';
 
-type LiveTask = DatasetSource['tasks'][number];
+export type LiveTask = DatasetSource['tasks'][number];
 
-export interface LiveTraffic {
+/** Where live calls go, and in whose name. */
+export interface LiveEndpoint {
+  readonly gatewayUrl: string;
+  /** Of role `agent`. */
+  readonly apiKey: string;
+}
+
+export interface LiveTraffic extends LiveEndpoint {
   readonly tasks: readonly LiveTask[];
   readonly agent: ModuleAgent;
-  readonly gatewayUrl: string;
-  readonly apiKey: string;
   readonly model: string;
-  /** What the customer says. */
-  readonly judge: (task: LiveTask, result: unknown) => boolean;
+  /** What the customer does with the result of the agent; the next one comes when that is done. */
+  readonly onServed: (task: LiveTask, result: unknown) => Promise<void> | void;
   readonly signal: AbortSignal;
-  /** Told after each customer. */
-  readonly onServed: (served: number) => void;
 }
 
 const CUSTOMERS_AT_ONCE = 24;
 const TIMEOUT_MS = 60_000;
 const Answered = z.looseObject({ answer: z.string() });
 
-/** Customers come and are served by the agent through the live gateway, and each says whether that helped. */
+/** Customers come and are served by the agent through the live gateway. */
 export async function serveCustomers(traffic: LiveTraffic): Promise<void> {
+  const { tasks, agent, gatewayUrl, apiKey, model, onServed } = traffic;
   let next = 0;
-  let served = 0;
   const customers = async (): Promise<void> => {
-    for (let task = traffic.tasks[next++]; task !== undefined; task = traffic.tasks[next++]) {
+    for (let task = tasks[next++]; task !== undefined; task = tasks[next++]) {
       traffic.signal.throwIfAborted();
-      await serve(traffic, task);
-      served += 1;
-      traffic.onServed(served);
+      const signal = AbortSignal.timeout(TIMEOUT_MS); // one for each: clients leave listeners on it
+      const { input, id } = task;
+      const baseUrl = `${gatewayUrl}/v1`;
+      const result = await agent({ baseUrl, apiKey, model, input, idempotencyKey: id, signal });
+      await onServed(task, result);
     }
   };
   await Promise.all(Array.from({ length: CUSTOMERS_AT_ONCE }, customers));
 }
 
-async function serve(traffic: LiveTraffic, task: LiveTask): Promise<void> {
-  const { agent, gatewayUrl, apiKey, model, judge } = traffic;
-  const signal = AbortSignal.timeout(TIMEOUT_MS); // one for each: clients leave listeners on it
-  const baseUrl = `${gatewayUrl}/v1`;
-  const result = await agent({
-    ...{ baseUrl, apiKey, model, input: task.input, idempotencyKey: task.id, signal },
-  });
-  const response = await fetch(`${baseUrl}/feedback`, {
+/**
+ * Says whether an answer helped, as a customer's own client would.
+ *
+ * @param result of the agent: its `answer` is the id of the model's answer.
+ * @throws {TransientError} if the gateway refuses.
+ */
+export async function giveFeedback(
+  { gatewayUrl, apiKey }: LiveEndpoint,
+  { id }: LiveTask,
+  result: unknown,
+  hasHelped: boolean,
+): Promise<void> {
+  const { answer } = Answered.parse(result);
+  const response = await fetch(`${gatewayUrl}/v1/feedback`, {
     method: 'POST',
     headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
-    body: JSON.stringify({
-      response_id: Answered.parse(result).answer,
-      value: judge(task, result),
-      id: task.id,
-    }),
-    signal,
+    body: JSON.stringify({ response_id: answer, value: hasHelped, id }),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const said = await response.text();
   if (!response.ok) {

@@ -41,7 +41,7 @@ const RECORDED_HEADER = 'x-ratchet-recorded';
 export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Principal> {
   const interner = new ToolsetInterner(protocol.readTools);
   const { upstreams } = deps.models;
-  const forwards = createForwards(protocol, upstreams);
+  const forwards = createForwards(protocol, upstreams, deps.pauses);
 
   return async (c, { principal, requestId, gone }) => {
     const record = createCallRecord(deps, requestId, rolloutOf(principal));

@@ -72,6 +72,11 @@ export function hasRequestArms({ arms }: ChoiceConfig): boolean {
   return arms.some(({ kind }) => kind === 'request');
 }
 
+/** What a router's live traffic is drawn at; null: a policy without request arms is drawn at what its agent asks for. */
+export function ownTemperature(config: ChoiceConfig): number | null {
+  return hasRequestArms(config) ? (config.temperature ?? 1) : null;
+}
+
 /** Whether somebody would answer a request under the patch. */
 export type Forwards = (patch: RequestPatch) => boolean;
 

@@ -12,6 +12,7 @@ import {
   availableArmIndices,
   finishedToolResult,
   hasRequestArms,
+  ownTemperature,
   policyText,
   requestArmIndices,
   requestText,
@@ -103,9 +104,10 @@ export function createPolicyServer({
 
   return {
     async serve(checkpoint) {
-      const isRouter = await withModel(checkpoint, async ({ config }) => hasRequestArms(config));
+      const temperature = await withModel(checkpoint, async ({ config }) => ownTemperature(config));
       return {
-        ...{ checkpoint, isRouter },
+        checkpoint,
+        ...(temperature === null ? {} : { temperature }),
         answer: (request, sampling, uniform, forwards = () => false) =>
           withModel(checkpoint, (model) =>
             answer({ model, checkpoint, request, sampling, uniform, forwards }),

@@ -1,6 +1,7 @@
 import type { TensorRuntime } from '../../ports/tensor-runtime';
 import type { CheckpointFiles, Feedback } from '../policy-kind';
 import { createActingModel } from './acting-model';
+import { ownTemperature } from './arms';
 import { armIndex } from './training-rows';
 import { decodeModel } from './checkpoint';
 import { actingDistribution } from './distribution';
@@ -10,8 +11,8 @@ import { featurize } from './features';
 const AT_ONCE = 512;
 
 /**
- * The probability that a checkpoint takes the arm that was taken, for each piece of feedback: as it is served live, at temperature 1 and with its
- * exploration floor.
+ * The probability that a checkpoint takes the arm that was taken, for each piece of feedback: as it is served live, at its own
+ * temperature (1 where it has none) and with its exploration floor.
  *
  * @throws {InvalidInputError} if feedback names an arm that the policy does not have.
  */
@@ -30,7 +31,7 @@ export async function probabilitiesOf(
         const logits = await model.logits(featurize(text, config.features));
         const indices = indicesOf(available);
         const p = actingDistribution(logits, indices, {
-          temperature: 1,
+          temperature: ownTemperature(config) ?? 1,
           floor: config.explorationFloor,
         });
         return p[indices.indexOf(indexOf(arm))] ?? 0;

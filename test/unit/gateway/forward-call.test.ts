@@ -1,6 +1,9 @@
+import type { Pauses } from '../../../src/gateway/pauses';
 import type { RequestPatch } from '../../../src/schemas/arm';
+import type { Pause } from '../../../src/schemas/pause';
 import { createFakeRouter } from '../../fakes/fake-router';
 import { createFakeUpstreams, type FakeUpstreams } from '../../fakes/fake-upstreams';
+import type { GatewayDeps } from '../../../src/gateway/app';
 import { CHAMPION, createFixture, OTHER, type Fixture } from './gateway-fixture';
 
 const CHAT = '/v1/chat/completions';
@@ -10,7 +13,11 @@ const CONFIG = {
     main: { url: 'https://llm.example/v1' },
     claude: { url: 'https://messages.example/v1', protocols: ['messages'] },
   },
-  models: { cheap: [{ upstream: 'main', model: 'small-1' }], claude: [{ upstream: 'claude' }] },
+  models: {
+    cheap: [{ upstream: 'main', model: 'small-1' }],
+    small: [{ upstream: 'main' }],
+    claude: [{ upstream: 'claude' }],
+  },
   policies: { 'router/planner': 'support' },
 };
 const PATCHES: Readonly<Record<string, RequestPatch>> = {
@@ -28,12 +35,19 @@ const ask = (overrides: object = {}): object => ({
   ...overrides,
 });
 
-async function openRouter(): Promise<
+async function openRouter({
+  patches = PATCHES,
+  temperature = 1,
+  ...overrides
+}: Partial<GatewayDeps> & {
+  readonly patches?: typeof PATCHES;
+  readonly temperature?: number;
+} = {}): Promise<
   Fixture & { upstreams: FakeUpstreams; router: ReturnType<typeof createFakeRouter> }
 > {
   const upstreams = createFakeUpstreams(CONFIG);
-  const router = createFakeRouter(PATCHES);
-  const gateway = await createFixture({ upstreams, policies: router });
+  const router = createFakeRouter(patches, temperature);
+  const gateway = await createFixture({ upstreams, policies: router, ...overrides });
   return { ...gateway, upstreams, router };
 }
 
@@ -92,13 +106,29 @@ describe('a call that a policy has an upstream answer', () => {
     expect(gateway.recorder.take(SESSION).decisions[0]?.sampled.kind).toBe('arm');
   });
 
-  test('leaves the temperature to the upstream: the router’s draw is at that of its session, or 1', async () => {
-    const gateway = await openRouter();
+  test('leaves the temperature to the upstream: the router’s draw is at that of its session, or its own', async () => {
+    const gateway = await openRouter({ temperature: 0.1 });
     gateway.upstreams.answerJson(completion);
     gateway.upstreams.answerJson(completion);
     await gateway.post(CHAT, gateway.session({ sampling: { temperature: 0.5 } }), ask());
     await gateway.post(CHAT, gateway.session({ sampling: null }), ask());
-    expect(gateway.router.temperatures).toEqual([0.5, 1]);
+    expect(gateway.router.temperatures).toEqual([0.5, 0.1]);
+  });
+
+  test('never reaches a model that is paused: its arm is masked', async () => {
+    const pause: Pause = {
+      ...{ formatVersion: 1, kind: 'model', name: 'small', reason: 'it answers nonsense' },
+      at: '2026-11-25T00:00:00.000Z',
+    };
+    const pauses: Pauses = {
+      find: (kind, name) => (kind === 'model' && name === 'small' ? pause : undefined),
+    };
+    const patches = { small: { model: 'small' }, cheap: { model: 'cheap' } };
+    const gateway = await openRouter({ patches, pauses });
+    gateway.upstreams.answerJson(completion);
+    await gateway.post(CHAT, gateway.session(), ask());
+    const [decision] = gateway.recorder.take(SESSION).decisions;
+    expect(decision?.sampled).toMatchObject({ arm: 'cheap', arms: ['cheap'] });
   });
 
   test('that the upstream refuses is no decision', async () => {
