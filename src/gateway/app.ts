@@ -16,6 +16,7 @@ import type { RewardWriter } from './recording/reward-writer';
 import type { Models } from './model-name';
 import { chat } from './protocols/chat/chat';
 import { embeddings } from './protocols/embeddings/embeddings';
+import { countTokens } from './protocols/messages/count-tokens';
 import { messages } from './protocols/messages/messages';
 import { responses } from './protocols/responses/responses';
 import type { LogEntry } from './http/route';
@@ -35,6 +36,7 @@ import {
 } from './routes/models';
 import { listUpstreams } from './routes/upstreams';
 import { openSession } from './routes/sessions';
+import { storedResponses } from './routes/stored-responses';
 import type { RoutingReader } from './routing-reader';
 import type { AgentLimiter } from './limits/agent-limiter';
 import { NO_LIMITS } from './limits/agent-limiter';
@@ -97,7 +99,7 @@ export function createGateway({
   const routes = createRoutes({ authenticate, counters, log });
 
   const app = new Hono<GatewayEnv>({ getPath: routedPath });
-  for (const protocol of [chat, responses, messages, embeddings]) {
+  for (const protocol of [chat, responses, messages, countTokens, embeddings]) {
     app.post(
       `/v1${protocol.path}`,
       routes.admit(
@@ -110,6 +112,11 @@ export function createGateway({
       ),
     );
   }
+  const noResponse = routes.admit(['session', 'agent'], storedResponses());
+  app.get('/v1/responses/:id', noResponse);
+  app.delete('/v1/responses/:id', noResponse);
+  app.get('/v1/responses/:id/input_items', noResponse);
+  app.post('/v1/responses/:id/cancel', noResponse);
   const anyone = ['session', 'agent', 'runner', 'scorer', 'approver', 'admin'] as const;
   for (const [path, handler] of [
     ['/v1/models', listModels],

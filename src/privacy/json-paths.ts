@@ -97,7 +97,8 @@ export function deniedValues(
       if (isDenied(paths, name === null ? names : [...names, name])) {
         found.push({ start, end, quote });
       } else if (string !== undefined && quote.length < MAX_QUOTE) {
-        found.push(...deniedWithin(string, start, paths, quote));
+        // No spread: there may be more than a call has room for.
+        for (const value of deniedWithin(string, start, paths, quote)) found.push(value);
       }
     }
   }

@@ -43,7 +43,10 @@ export const UpstreamConfig = z.strictObject({
   timeouts: z
     .strictObject({
       connect: Duration.default('10s'),
-      /** Until the answer begins. A model may think for minutes before it does. */
+      /**
+       * Until the answer begins; one that is not streamed begins when all of it is there. The default is how long OpenAI's and Anthropic's
+       * own clients wait: a shorter one cuts off what they would wait for, and for a longer one nobody is there.
+       */
       firstByte: Duration.default('10m'),
       /** Between two pieces of an answer. */
       idle: Duration.default('2m'),

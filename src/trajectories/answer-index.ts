@@ -60,7 +60,8 @@ export class AnswerIndex<T> {
     }
     if (conversationId !== null) this.#conversations.set(conversationId, value);
     this.#queue.push({
-      ...{ atMs, value },
+      atMs,
+      value,
       keys: conversationId === null ? [...keys] : [...keys, conversationId],
     });
   }

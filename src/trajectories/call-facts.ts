@@ -54,7 +54,9 @@ export function factsOf({
   const { upstream } = decision;
   const responseId = upstream?.responseId ?? null;
   return {
-    ...{ id: decision.id, session, isNamed: !isUnnamedSession(session) },
+    id: decision.id,
+    session,
+    isNamed: !isUnnamedSession(session),
     atMs: Date.parse(decision.at),
     question: chain,
     setting: sha256Hex([...messages.filter(isInstruction).map(essenceOf), decision.toolset].join()),

@@ -86,7 +86,10 @@ async function* decisionsOf(
     const isSaid = said.feedback.length + said.sessionFeedback.length > 0;
     if (hasFeedback !== undefined && hasFeedback !== isSaid) continue;
     yield {
-      ...{ agent, session, decision, ...said },
+      agent,
+      session,
+      decision,
+      ...said,
       messages: decision.context.map((id) => segment.message(id)),
       answer: segment.message(decision.output),
       alternatives: (decision.alternatives ?? []).map((id) => segment.message(id)),

@@ -149,7 +149,9 @@ export class Stitcher {
     const sessions = [...new Set(calls.map(({ facts }) => facts.session))];
     const unconsumed = markUnconsumed(calls, this.#retryMs);
     return {
-      ...{ id, continues, sessions },
+      id,
+      continues,
+      sessions,
       calls: calls.map((call) => ({ ...call, isUnconsumed: unconsumed.has(call.facts.id) })),
     };
   }

@@ -82,3 +82,15 @@ test('a folder that cannot be used is said once, and the process goes on', async
   await sleep(60);
   expect(errors).toHaveLength(1);
 });
+
+test('what could not be written is written once it can be, though nothing more was spent', async () => {
+  const below = join(folder, 'below');
+  await writeFile(below, ''); // in the way
+  const one = await open(below);
+  one.publish(() => spent(7));
+  await sleep(60); // several times
+  await rm(below);
+  const two = await open(below);
+  await until(() => two.others().size === 1);
+  expect(read(two)).toEqual([spent(7)]);
+});

@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
@@ -88,6 +88,12 @@ async function environmentOf(
   const hosts = { 'temporal:7233': testAddress(), 'http://minio:9000': minio.endpoint };
   for (const [variable, value] of Object.entries(environment)) {
     environment[variable] = hosts[value as keyof typeof hosts] ?? value;
+  }
+  for (const { source, target } of service.configs ?? []) {
+    const { file = '' } = compose.configs[source] ?? {};
+    for (const [variable, value] of Object.entries(environment)) {
+      if (value === target) environment[variable] = resolve(__dirname, '../../docker', file);
+    }
   }
   const place = join(home.home, name);
   environment['RATCHET_HOME'] = place; // a volume, or a folder of the container

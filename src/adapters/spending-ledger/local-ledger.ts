@@ -53,12 +53,17 @@ export async function openLocalLedger({
     }
   };
   const write = async (): Promise<void> => {
-    if (unwritten === null) return;
-    const text = JSON.stringify(unwritten());
-    unwritten = null;
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    await writeFile(join(folder, `${self}.tmp`), text, { mode: 0o600 });
-    await rename(join(folder, `${self}.tmp`), join(folder, `${self}.json`));
+    const own = unwritten;
+    if (own === null) return;
+    unwritten = null; // what is spent from here on is for the next time
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await writeFile(join(folder, `${self}.tmp`), JSON.stringify(own()), { mode: 0o600 });
+      await rename(join(folder, `${self}.tmp`), join(folder, `${self}.json`));
+    } catch (error) {
+      unwritten ??= own; // the agent may spend nothing more for a day, and has spent this
+      throw error;
+    }
   };
   const read = async (): Promise<void> => {
     const next: typeof files = new Map();
@@ -85,9 +90,10 @@ export async function openLocalLedger({
   };
 
   await guarded(read);
-  let turn = Promise.resolve();
+  let turn: Promise<void> | null = null;
   const timer = setInterval(() => {
-    turn = turn.then(() => guarded(async () => (await write(), read())));
+    // On a disk that hangs, turns must not queue up.
+    turn ??= guarded(async () => (await write(), read())).finally(() => (turn = null));
   }, everyMs);
   timer.unref();
 

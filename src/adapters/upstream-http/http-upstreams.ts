@@ -32,7 +32,10 @@ export function createHttpUpstreams(): UpstreamTransport {
     async send(upstream, { path, headers, body, signal }) {
       try {
         const response = await send(upstream.url + path, {
-          ...{ method: 'POST', body, signal, dispatcher: agentOf(upstream) },
+          method: 'POST',
+          body,
+          signal,
+          dispatcher: agentOf(upstream),
           headers: {
             'content-type': 'application/json',
             'accept-encoding': 'identity',

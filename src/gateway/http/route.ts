@@ -124,9 +124,12 @@ function goneSignal(c: GatewayContext): AbortSignal {
   const outgoing = c.env?.outgoing;
   if (outgoing === undefined) return c.req.raw.signal;
   const controller = new AbortController();
-  outgoing.once('close', () => {
+  const onClose = (): void => {
     if (!outgoing.writableFinished) controller.abort(new Error('the client has gone'));
-  });
+  };
+  // No event tells of a client that went before anybody asked: its call would go on, and to break it off look like the upstream's fault.
+  if (outgoing.destroyed) onClose();
+  else outgoing.once('close', onClose);
   return controller.signal;
 }
 

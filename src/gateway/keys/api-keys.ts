@@ -74,7 +74,10 @@ export async function createApiKey(
   const key = `${API_KEY_PREFIX}${id}-${randomBytes(32).toString('base64url')}`;
   const { expiresAtMs = null } = rest;
   const record = ApiKeyRecord.safeParse({
-    ...{ id, role, label, agents: [...new Set(agents)] },
+    id,
+    role,
+    label,
+    agents: [...new Set(agents)],
     hash: hashOf(key).toString('hex'),
     createdAt: new Date().toISOString(),
     expiresAt: expiresAtMs === null ? null : new Date(expiresAtMs).toISOString(),

@@ -132,14 +132,16 @@ function assertRate({ limits, requests, tokens }: Account, nowMs: number): void 
   if (forRequest > 0) {
     throw tooMuch(
       `this agent may make ${limits.requestsPerMinute} requests per minute`,
-      ...(['rate_limit_exceeded', forRequest] as const),
+      'rate_limit_exceeded',
+      forRequest,
     );
   }
   const forTokens = tokens?.waitMs(1, nowMs) ?? 0;
   if (forTokens > 0) {
     throw tooMuch(
       `this agent may use ${limits.tokensPerMinute} tokens per minute`,
-      ...(['rate_limit_exceeded', forTokens] as const),
+      'rate_limit_exceeded',
+      forTokens,
     );
   }
 }

@@ -47,7 +47,8 @@ export function tokenCounts(
   if (!isCount(promptTokens) || !isCount(completionTokens)) return null;
   const cached = asObject(usage?.[`${prompt}_details`])?.['cached_tokens'];
   return {
-    ...{ promptTokens, completionTokens },
+    promptTokens,
+    completionTokens,
     ...(isCount(cached) ? { cacheReadTokens: cached } : {}),
   };
 }

@@ -11,22 +11,40 @@ export interface SpoolRecorderOptions {
   readonly timeoutMs?: number;
 }
 
+/** The status of a call of which nobody knows how it will end. */
+const UNRECORDED = 0;
+
 /**
  * The recorder of live traffic: the intent is durable in the spool before a policy is asked, the decision before the answer goes out. From
  * there drain-spool.ts brings both into the object store, whose state no call ever waits for.
  */
 export function createSpoolRecorder({ spool, timeoutMs = 5_000 }: SpoolRecorderOptions): Recorder {
+  const land = (call: SpooledCall, entry: Omit<SpoolEntry, 'text'>): Promise<void> =>
+    spool.append({ ...entry, text: JSON.stringify(call) });
   const append = (call: SpooledCall, entry: Omit<SpoolEntry, 'text'>): Promise<void> =>
-    withTimeout(spool.append({ ...entry, text: JSON.stringify(call) }), timeoutMs);
+    withTimeout(land(call, entry), timeoutMs);
+  const close = (id: string, status: number): void => {
+    append({ type: 'end', intent: id, status }, { closes: id }).catch(() => {
+      // Its client has been told how the call ended. If this process dies soon, it counts as unresolved; otherwise it is forgotten.
+    });
+  };
 
   return {
     intents: {
-      open: (intent) => append({ type: 'intent', intent }, { opens: intent.id }),
-      close(id, status) {
-        append({ type: 'end', intent: id, status }, { closes: id }).catch(() => {
-          // Its client has been told how the call ended. If this process dies soon, it counts as unresolved; otherwise it is forgotten.
-        });
+      async open(intent) {
+        const landing = land({ type: 'intent', intent }, { opens: intent.id });
+        try {
+          await withTimeout(landing, timeoutMs);
+        } catch (error) {
+          // The call goes on unrecorded, and nobody closes what lands after all: each new file would begin with it, for good.
+          landing.then(
+            () => close(intent.id, UNRECORDED),
+            () => undefined, // it never did
+          );
+          throw error;
+        }
       },
+      close,
     },
 
     async record(call) {

@@ -1,5 +1,5 @@
-import { z } from 'zod';
 import { createHmac } from 'node:crypto';
+import { z } from 'zod';
 import { answerTrajectory, type FeedbackRecord } from '../../schemas/feedback';
 import { Name } from '../../schemas/ids';
 import { Message } from '../../schemas/message';

@@ -80,7 +80,7 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     const { n } = call.request;
     const { render, renderStream } = protocol;
     if (render === undefined || renderStream === undefined) {
-      const message = `no policy answers ${protocol.name}: expected the model of an upstream`;
+      const message = `no policy answers ${protocol.path}: expected the model of an upstream`;
       throw badRequest(message, 'unsupported_value', 'model');
     }
     if (call.previousId !== null || call.conversationId !== null) {

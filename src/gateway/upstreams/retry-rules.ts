@@ -39,9 +39,13 @@ const BY_FAULT: Readonly<Record<UpstreamFault, RetryRule>> = {
 
 /** By the status; every other below 500 is the request's own fault, and is handed on. */
 const BY_STATUS: Readonly<Record<number, RetryRule>> = {
-  ...{ 408: BUSY, 409: BUSY, 425: BUSY, 429: BUSY },
+  408: BUSY,
+  409: BUSY,
+  425: BUSY,
+  429: BUSY,
   // Our key, not the agent's: another upstream has another one.
-  ...{ 401: USELESS, 403: USELESS },
+  401: USELESS,
+  403: USELESS,
   501: NEVER,
 };
 

@@ -6,6 +6,7 @@ import Ajv, { type ErrorObject } from 'ajv';
 import addFormats from 'ajv-formats';
 import { distPath } from '../../../src/adapters/dist-path';
 import { durationMs } from '../../../src/schemas/duration';
+import { GatewayConfig } from '../../../src/schemas/gateway-config';
 import { environmentHelp, readEnvironment, Role } from '../../../workers/env';
 import {
   composeText,
@@ -134,6 +135,28 @@ describe('docker/compose.yaml', () => {
       const { shutdownGraceMs } = readEnvironment(environment);
       expect([name, durationMs(period) > shutdownGraceMs]).toEqual([name, true]);
     }
+  });
+
+  it('hands the gateway’s configuration and the keys of upstreams to those who answer agents, and to nobody else', () => {
+    const answering = services.filter(
+      ([, { environment = {}, configs = [], env_file: keys = [] }]) => {
+        const path = environment['RATCHET_GATEWAY_CONFIG'];
+        const has = [path !== undefined, configs.length > 0, keys.length > 0];
+        expect(new Set(has).size).toBe(1);
+        if (path === undefined) return false;
+        expect(configs).toEqual([{ source: 'gateway', target: path }]);
+        expect(keys).toEqual([{ path: 'gateway.env', required: false }]);
+        return true;
+      },
+    );
+    expect(answering.map(([name]) => name)).toEqual(['gateway', 'rollout']);
+
+    const { file = '' } = resolved.configs['gateway'] ?? {};
+    const example = readFileSync(join(ROOT, 'docker', file), 'utf8');
+    expect(GatewayConfig.parse(JSON.parse(example)).upstreams).toEqual({});
+    const own = resolveCompose({ ...SECRETS, RATCHET_GATEWAY_CONFIG: '/etc/mine.json' });
+    expect(own.configs['gateway']).toEqual({ file: '/etc/mine.json' });
+    expect(readFileSync(join(ROOT, '.gitignore'), 'utf8')).toMatch(/^docker\/gateway\.env$/m);
   });
 
   it('makes the bucket that its workers use', () => {

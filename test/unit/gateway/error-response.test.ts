@@ -9,7 +9,15 @@ import {
   UnsupportedOpError,
 } from '../../../src/errors';
 import { toErrorAnswer } from '../../../src/gateway/http/error-response';
-import { badRequest, forbidden, unauthorized } from '../../../src/gateway/http/request-error';
+import {
+  badRequest,
+  forbidden,
+  RequestError,
+  unauthorized,
+} from '../../../src/gateway/http/request-error';
+import { isPaused } from '../../../src/gateway/pauses';
+import { anthropicError } from '../../../src/gateway/protocols/messages/anthropic-error';
+import { UpstreamError } from '../../../src/gateway/upstreams/upstream';
 
 describe('what is thrown becomes', () => {
   test.each([
@@ -33,5 +41,43 @@ describe('what is thrown becomes', () => {
     const expected =
       shown ?? 'the gateway failed to answer; its log says why under request id req_1';
     expect(answer.body.error.message).toBe(expected);
+  });
+});
+
+const limited = new RequestError('x', {
+  status: 429,
+  type: 'rate_limit_error',
+  reason: 'budget_exceeded',
+});
+const paused = isPaused({
+  formatVersion: 1,
+  kind: 'model',
+  name: 'm',
+  reason: '',
+  at: '2026-11-23T12:00:00.000Z',
+});
+
+describe('what a client may try again later says so, as its protocol does', () => {
+  test.each([
+    [limited, 429, 'rate_limit_error', 'rate_limit_error', 'budget_exceeded'],
+    [paused, 503, 'server_error', 'overloaded_error', 'model_paused'],
+    [
+      new UpstreamError('unavailable', 'x'),
+      503,
+      'server_error',
+      'overloaded_error',
+      'upstream_unavailable',
+    ],
+    [new UpstreamError('slow', 'x'), 504, 'server_error', 'timeout_error', 'upstream_timeout'],
+    [new UpstreamError('cut', 'x'), 502, 'server_error', 'api_error', 'upstream_broke_off'],
+  ])('%p: %i %s, %s', (thrown, status, openAiType, anthropicType, code) => {
+    const answer = toErrorAnswer(thrown, 'req_1');
+    expect(answer.status).toBe(status);
+    expect(answer.body.error).toMatchObject({ type: openAiType, code });
+    expect(anthropicError(answer, 'req_1')).toMatchObject({
+      type: 'error',
+      error: { type: anthropicType, details: { error_code: code } },
+      request_id: 'req_1',
+    });
   });
 });

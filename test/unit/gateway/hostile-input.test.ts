@@ -125,6 +125,7 @@ const ANSWERS: Readonly<Record<string, (body: string) => object>> = {
     ...{ id: 'msg_1', type: 'message', role: 'assistant', model: 'gpt-x', stop_reason: 'end_turn' },
     ...{ content: [{ type: 'text', text: 'ok' }], usage: { input_tokens: 1, output_tokens: 1 } },
   }),
+  '/messages/count_tokens': () => ({ input_tokens: 1 }),
   '/embeddings': () => ({
     ...{ object: 'list', model: 'gpt-x', usage },
     data: [{ object: 'embedding', index: 0, embedding: [0.5] }],
@@ -148,6 +149,7 @@ function bodyFor(path: string): fc.Arbitrary<object> {
         ...(hasTools ? { tools } : {}),
       }));
   }
+  if (path === '/v1/messages/count_tokens') return bodyFor('/v1/messages');
   if (path === '/v1/sessions') return fc.constant({ agent: 'desk', session: 's', ttl_seconds: 60 });
   return fc.constant({ session: 's', value: 1, comment: 'c', id: 'i' });
 }
@@ -176,7 +178,7 @@ function isAnthropic(
   headers: Readonly<Record<string, string>>,
 ): boolean {
   const route = new URL(`http://x${path}`).pathname.replace(/^\/s\/[^/]+/, '');
-  if (method === 'POST') return route === '/v1/messages';
+  if (method === 'POST') return route === '/v1/messages' || route === '/v1/messages/count_tokens';
   const said = Object.keys(headers).some((name) => name.toLowerCase() === 'anthropic-version');
   return said && method === 'GET' && /^\/v1\/models(?:\/.*)?$/.test(route);
 }

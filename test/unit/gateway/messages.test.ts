@@ -13,7 +13,12 @@ const CONFIG = {
 };
 const openRelay = (): Promise<Relay> => open(MESSAGES, CONFIG);
 
-const usage = { input_tokens: 5, cache_read_input_tokens: 2, output_tokens: 3 };
+const usage = {
+  input_tokens: 5,
+  cache_read_input_tokens: 2,
+  cache_creation_input_tokens: 4,
+  output_tokens: 3,
+};
 const thought = { type: 'thinking', thinking: 'hm', signature: 's1' };
 const called = { type: 'tool_use', id: 'toolu_1', name: 'refund', input: { order: 7 } };
 const message = {
@@ -104,7 +109,7 @@ describe('a call of Messages that an upstream answers', () => {
     expect(decision).toMatchObject({
       upstream: { name: 'main', model: 'claude-opus-5', responseId: 'msg_up_1' },
       sampled: { kind: 'text', finishReason: 'end_turn', tokens: null },
-      usage: { promptTokens: 7, completionTokens: 3, cacheReadTokens: 2 },
+      usage: { promptTokens: 11, completionTokens: 3, cacheReadTokens: 2, cacheWriteTokens: 4 },
     });
     expect([...toolsets.values()]).toEqual([
       [
@@ -296,7 +301,7 @@ describe('a stream of Messages', () => {
     expect(decision).toMatchObject({
       upstream: { responseId: 'msg_up_1' },
       sampled: { finishReason: 'tool_use' },
-      usage: { promptTokens: 7, completionTokens: 9 },
+      usage: { promptTokens: 11, completionTokens: 9, cacheReadTokens: 2, cacheWriteTokens: 4 },
     });
   });
 

@@ -23,6 +23,17 @@ const ROWS: readonly Row[] = [
     ...{ route: `POST ${path}`, admits: ['session', 'agent'] as const },
     body: body('ratchet/support', 'give me my money back'),
   })),
+  {
+    route: 'POST /v1/messages/count_tokens',
+    admits: ['session', 'agent'],
+    body: MODEL_REQUESTS.messages.body('ratchet/support', 'give me my money back'),
+  },
+  ...[
+    'GET /v1/responses/:id',
+    'DELETE /v1/responses/:id',
+    'GET /v1/responses/:id/input_items',
+    'POST /v1/responses/:id/cancel',
+  ].map((route) => ({ route, admits: ['session', 'agent'] as const })),
   { route: 'GET /v1/models', admits: EVERYBODY },
   {
     route: 'GET /v1/models/:model{.+}',

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { TransientError } from '../../../src/errors';
 import { serveGateway } from '../../../src/gateway/http/serve';
+import { createFakeUpstreams } from '../../fakes/fake-upstreams';
 import { chat, createFixture } from './gateway-fixture';
 
 const post = (url: string, key: string, body: unknown): Promise<Response> =>
@@ -120,4 +121,50 @@ describe('a served gateway', () => {
     expect(response.status).toBe(413);
     await server.close();
   });
+});
+
+test('a client that goes while its call is being noted leaves nobody at work, and its upstream in good name', async () => {
+  let noted = (): void => undefined;
+  let isOpening = false;
+  const closed: [string, number][] = [];
+  const upstreams = createFakeUpstreams({
+    upstreams: { main: { url: 'http://main.example/v1' } },
+    models: { m: [{ upstream: 'main' }] },
+  });
+  const chunk = { choices: [{ index: 0, delta: { content: 'a' }, finish_reason: null }] };
+  upstreams.answerEvents([`data: ${JSON.stringify(chunk)}\n\n`]);
+  const gateway = await createFixture({
+    upstreams,
+    recorder: {
+      intents: {
+        open: () => {
+          isOpening = true;
+          return new Promise((resolve) => (noted = resolve));
+        },
+        close: (id, status) => void closed.push([id, status]),
+      },
+      begin: () => () => undefined,
+      record: async () => undefined,
+      recordFailure: () => undefined,
+    },
+  });
+  const server = await serveGateway(gateway.app);
+  const client = new AbortController();
+  const key = await gateway.key({ role: 'agent', agent: 'desk' });
+  const call = fetch(`${server.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}` },
+    body: JSON.stringify({ model: 'm', stream: true, messages: [{ role: 'user', content: 'x' }] }),
+    signal: client.signal,
+  }).catch(() => 'gone');
+  while (!isOpening) await new Promise((resolve) => setTimeout(resolve, 5));
+  client.abort();
+  expect(await call).toBe('gone');
+  await new Promise((resolve) => setTimeout(resolve, 50)); // until the server has seen it
+  noted();
+  while (closed.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await server.close(0);
+  expect(closed).toEqual([[expect.any(String), 499]]);
+  const { running, errors } = upstreams.health.status('main');
+  expect({ running, errors }).toEqual({ running: 0, errors: {} });
 });

@@ -171,6 +171,21 @@ describe('the intent of a live call', () => {
     ]);
   });
 
+  test('that landed after its caller had given it up is none: its call was answered unrecorded', async () => {
+    const dying = fixture.open({ disk });
+    let land = (): void => undefined;
+    const landed = new Promise<void>((resolve) => (land = resolve));
+    disk.beforeWrite = () => landed;
+    const recorder = createSpoolRecorder({ spool: dying.spool, timeoutMs: 20 });
+    await expect(recorder.intents?.open(intent('late'))).rejects.toThrow(/within 20 ms/);
+    land();
+    while (dying.spool.snapshot().appended === 0) await new Promise(setImmediate);
+    await recorder.record(recordedCall()); // in the group of what follows from that, or a later one
+    dying.kill();
+    await createSpoolDrain({ spool, store }).drain();
+    expect(mergeSessions(await readLiveLines(store, 'desk', DAY)).unresolved).toEqual([]);
+  });
+
   test('of a call that goes on over several files is not unresolved before its process dies', async () => {
     const dying = fixture.open();
     const recorder = createSpoolRecorder({ spool: dying.spool });

@@ -112,6 +112,12 @@ describe('a denied path', () => {
     expect(JSON.parse(outer.args)).toEqual({ customer: { ssn: denied('123') } });
   });
 
+  test('however many values there are in a JSON that a string holds', () => {
+    const inner = JSON.stringify(Array.from({ length: 200_000 }, () => ({ cvv: 1 })));
+    const text = redactor.text(JSON.stringify({ args: inner }));
+    expect(text.split(denied('1'))).toHaveLength(200_001);
+  });
+
   test('and in messages themselves', () => {
     expect(redactor.json({ customer: { ssn: 1, cvv: 'x' } })).toEqual({
       customer: { ssn: denied('1'), cvv: denied('"x"') },

@@ -37,10 +37,21 @@ const ids = async (): Promise<string[]> => {
 
 describe('the manifest of an hour', () => {
   test('lists each segment once, whoever lists it at the same time', async () => {
+    const whole = store;
+    // Others read between another's reading and its write.
+    store = {
+      ...whole,
+      async put(...written) {
+        await new Promise(setImmediate);
+        return whole.put(...written);
+      },
+    };
+    await putSegment(store, 'before', [one('d')]);
+    await listSegments(store, TEN, {}); // there is a manifest to swap
     const all = Array.from({ length: 32 }, (_, i) => `g${String(i).padStart(2, '0')}-1`);
     await Promise.all(all.map((name, i) => put(name, one(`d${i}`))));
-    expect(await names()).toEqual(all.map((name) => `${name}.jsonl`));
-    expect(await ids()).toHaveLength(32);
+    expect(await names()).toEqual(['before', ...all].map((name) => `${name}.jsonl`));
+    expect(await ids()).toHaveLength(33);
   });
 
   test('says what is in a segment', async () => {

@@ -133,6 +133,7 @@ describe('feedback on live decisions', () => {
     const scores = async (asOf: string) =>
       scoresOf((await one(store, { asOfMs: ms(asOf) }))?.sessionFeedback ?? []).get('feedback');
     expect([await scores('11:00:00'), await scores('12:00:00')]).toEqual([1, 0]);
+    expect((await one(store))?.sessionFeedback.map(({ id }) => id)).toEqual(['k.2']);
   });
 
   test('that only comments measures nothing', async () => {

@@ -97,12 +97,14 @@ export function createChoiceDraft(): ChoiceDraft {
       const toolCalls = Array.from(calls)
         .sort(([a], [b]) => a - b)
         .map(([, call]) => ({
-          ...{ type: 'function', ...call.rest },
+          type: 'function',
+          ...call.rest,
           function: { ...call.function, arguments: call.arguments.join('') },
         }));
       return {
         role: 'assistant',
-        ...{ ...rest, ...Object.fromEntries(texts) },
+        ...rest,
+        ...Object.fromEntries(texts),
         ...(toolCalls.length === 0 ? {} : { tool_calls: toolCalls }),
       };
     },

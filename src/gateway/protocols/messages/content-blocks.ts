@@ -39,7 +39,8 @@ export function toUserMessages(
     const result = validate(ToolResult, block, [`${path}[${index}]`]);
     const { tool_use_id: id, content: given } = result;
     messages.push({
-      ...{ role: 'tool', tool_call_id: id },
+      role: 'tool',
+      tool_call_id: id,
       content: typeof given === 'string' ? given : toContent((given ?? []).map(toPart)),
       ...(result['is_error'] === true ? { is_error: true } : {}),
     });

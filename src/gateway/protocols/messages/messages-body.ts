@@ -37,7 +37,10 @@ export function parseMessagesBody(text: string, interner: ToolsetInterner): Mess
   );
   return {
     request: {
-      ...{ model, stream, temperature, metadata },
+      model,
+      stream,
+      temperature,
+      metadata,
       messages: [
         ...(system === null || system === undefined || system.length === 0
           ? []

@@ -23,8 +23,12 @@ export const messages: Protocol = {
     const { request, ...rest } = parseMessagesBody(text, interner);
     const { metadata } = request;
     return {
-      ...{ text, request, ...rest, isStream: request.stream === true },
-      ...{ conversationId: null, heldItemIds: [] },
+      text,
+      request,
+      ...rest,
+      isStream: request.stream === true,
+      conversationId: null,
+      heldItemIds: [],
       sessionNames: [metadata?.['session_id'], metadata?.['user_id']],
     };
   },

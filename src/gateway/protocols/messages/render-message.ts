@@ -50,8 +50,10 @@ function stopReason({ finishReason }: OwnAnswer): string {
 
 function usageOf({ usage }: OwnAnswer, outputTokens: number): object {
   return {
-    ...{ input_tokens: usage.promptTokens, output_tokens: outputTokens },
-    ...{ cache_creation_input_tokens: 0, cache_read_input_tokens: 0 },
+    input_tokens: usage.promptTokens,
+    output_tokens: outputTokens,
+    cache_creation_input_tokens: 0,
+    cache_read_input_tokens: 0,
   };
 }
 

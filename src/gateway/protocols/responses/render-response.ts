@@ -46,18 +46,31 @@ function response(
   const { promptTokens, completionTokens } = usage;
   const seconds = Math.floor(atMs / 1_000);
   return {
-    ...{ id, object: 'response', created_at: seconds },
+    id,
+    object: 'response',
+    created_at: seconds,
     status: items === null ? 'in_progress' : 'completed',
     completed_at: items === null ? null : seconds,
-    ...{ background: false, error: null, incomplete_details: null },
-    ...{ instructions: request['instructions'] ?? null, max_output_tokens: null, model },
+    background: false,
+    error: null,
+    incomplete_details: null,
+    instructions: request['instructions'] ?? null,
+    max_output_tokens: null,
+    model,
     output: (items ?? []).map(({ item }) => item),
-    ...{ parallel_tool_calls: true, previous_response_id: null },
-    ...{ reasoning: { effort: null, summary: null }, safety_identifier: null, store: false },
-    ...{ temperature: request.temperature ?? 1, text: { format: { type: 'text' } } },
+    parallel_tool_calls: true,
+    previous_response_id: null,
+    reasoning: { effort: null, summary: null },
+    safety_identifier: null,
+    store: false,
+    temperature: request.temperature ?? 1,
+    text: { format: { type: 'text' } },
     tool_choice: flat(request.tool_choice ?? 'auto'),
     tools: (request.tools ?? []).map(flat),
-    ...{ top_p: 1, truncation: 'disabled', user: null, metadata: request.metadata ?? {} },
+    top_p: 1,
+    truncation: 'disabled',
+    user: null,
+    metadata: request.metadata ?? {},
     usage:
       items === null
         ? null

@@ -43,7 +43,8 @@ export function parseResponsesBody(text: string, interner: ToolsetInterner): Res
   if (read.background === true) {
     throw badRequest(
       'the gateway answers calls, and does not follow work in the background: leave it out',
-      ...(['unsupported_value', 'background'] as const),
+      'unsupported_value',
+      'background',
     );
   }
   const messages = [
@@ -76,7 +77,12 @@ function toRequest(read: ResponsesRequest, messages: Message[]): ChatRequest {
   const { model, stream, temperature, user, metadata } = read;
   const { tool_choice: choice, safety_identifier: safetyIdentifier } = read;
   return {
-    ...{ model, messages, stream, temperature, user, metadata },
+    model,
+    messages,
+    stream,
+    temperature,
+    user,
+    metadata,
     safety_identifier: safetyIdentifier,
     tool_choice:
       typeof choice === 'object' && choice?.type === 'function'

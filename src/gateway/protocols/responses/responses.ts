@@ -23,7 +23,10 @@ export const responses: Protocol = {
     const { request, ...rest } = parseResponsesBody(text, interner);
     const { metadata, safety_identifier: safetyIdentifier, user } = request;
     return {
-      ...{ text, request, ...rest, isStream: request.stream === true },
+      text,
+      request,
+      ...rest,
+      isStream: request.stream === true,
       sessionNames: [metadata?.['session_id'], rest.conversationId, safetyIdentifier, user],
     };
   },
