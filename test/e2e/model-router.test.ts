@@ -83,7 +83,7 @@ test('a router learns from what live callers said, is promoted, and serves them 
 async function configOf({ tasks }: DatasetSource): Promise<RunConfigInput> {
   const path = join(__dirname, '../../examples/model-router/run.json');
   const file = JSON.parse(await readFile(path, 'utf8')) as RunConfigInput;
-  // Not all: of a few queries a number was redacted, and those teach nothing.
+  // Not all: redaction takes a few ids of answers for account numbers, and feedback on those finds no decision.
   const customers = tasks.filter(({ split }) => split === 'train').length;
   return {
     ...{ ...file, policy: NAME, dataset: NAME, report: false },
