@@ -59,6 +59,23 @@ program
   });
 
 program
+  .command('router-demo')
+  .description(
+    'A router learns from live feedback which of two models answers: dear and good, or cheap and good at half of it.',
+  )
+  .option('--yes', 'approve as the demo’s approver instead of asking')
+  .option('--json', 'end with one line of JSON')
+  .option('--seed <n>', 'which draw of queries (1, 2 or 3)', integer, 1)
+  .action(async (options: { yes?: boolean; json?: boolean; seed: number }) => {
+    const { runRouterDemo } = await import('./demo/router-demo.js');
+    process.exitCode = await runRouterDemo(env(), {
+      yes: options.yes === true,
+      json: options.json === true,
+      seed: options.seed,
+    });
+  });
+
+program
   .command('worker')
   .description('Run a worker process: workflows, rollouts, training (RATCHET_ROLES, or --roles).')
   .option('--roles <roles>', 'control,rollout,gpu', roleList)

@@ -3,7 +3,7 @@ import type { CallObserver } from './call-observer';
 import type { CallRecord, CallRecordDeps } from './recording/call-record';
 import { toErrorAnswer } from './http/error-response';
 import { CLIENT_GONE, clientGone } from './http/request-error';
-import type { Caller, ModelCallDeps } from './model-call';
+import type { Caller, ModelCallDeps, PolicyChoiceOf } from './model-call';
 import { describeUpstreamCall, describeUse } from './model-call';
 import type { Protocol, ProtocolCall } from './protocols/protocol';
 import type { Answer } from './http/answer';
@@ -28,7 +28,10 @@ export interface RelayDeps
 
 export interface RelayedCall {
   readonly caller: Caller;
+  /** As the upstream is asked. */
   readonly call: ProtocolCall;
+  /** As the agent asked, and who chose to have it answered so; left out where nobody changed anything. */
+  readonly forwarded?: { readonly asked: ProtocolCall; readonly choice: PolicyChoiceOf };
   readonly record: CallRecord;
   readonly observer: CallObserver;
   readonly requestId: string;
@@ -88,14 +91,16 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
     if (whole === null)
       throw new UpstreamError('cut', BROKEN_OFF, { upstream: target.upstream.name });
     const latencyMs = performance.now() - startedAt;
+    const { asked: from = call, choice = null } = relayed.forwarded ?? {};
     const [output, ...others] = whole.outputs;
     if (output === undefined) {
       const time = { latencyMs, atMs: deps.now() };
-      await record.use(describeUse(requestId, protocol.name, caller, call, target, whole, time));
+      await record.use(describeUse(requestId, protocol.name, caller, from, target, whole, time));
       return;
     }
     const said = { ...whole, outputs: [output, ...others] as const };
-    await record.decide(describeUpstreamCall(deps, caller, call, target, said, latencyMs));
+    const measured = { latencyMs, choice };
+    await record.decide(describeUpstreamCall(deps, caller, from, target, said, measured));
   };
 
   const charge = (): void => deps.limiter.charge(caller.agent, usedBy(call, target, reader));

@@ -6,10 +6,12 @@ import { createCallRecord } from '../recording/call-record';
 import type { Redaction } from '../recording/redaction';
 import type { Caller, ModelCallDeps } from '../model-call';
 import { callModel } from '../model-call';
+import { createForwards, forwardCall } from '../forward-call';
 import type { ResolvedPolicy } from '../model-name';
 import { modelName, resolveModel } from '../model-name';
 import type { Protocol, ProtocolCall } from '../protocols/protocol';
 import { readBody } from '../http/read-body';
+import type { RelayedCall } from '../relay-answer';
 import { relayAnswer } from '../relay-answer';
 import { badRequest, RequestError } from '../http/request-error';
 import type { Handler } from '../http/route';
@@ -42,6 +44,8 @@ const RECORDED_HEADER = 'x-ratchet-recorded';
  */
 export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Principal> {
   const interner = new ToolsetInterner(protocol.readTools);
+  const { upstreams } = deps.models;
+  const forwards = createForwards(protocol, upstreams, deps.pauses);
 
   return async (c, { principal, requestId, gone }) => {
     const observer = deps.observe({
@@ -60,21 +64,20 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
       const { claims, session } = caller;
       const model = await resolveModel(deps.models, call.request.model, session, claims);
       if (model.kind === 'policy') observer.byPolicy(model.policy);
+      const relay = (to: Pick<RelayedCall, 'call' | 'targets' | 'forwarded'>): Promise<Answer> =>
+        relayAnswer(deps, protocol, {
+          ...to,
+          caller,
+          record,
+          observer,
+          requestId,
+          signal: gone(),
+          header: (name) => headerOf(c, name),
+        });
       const answer =
         model.kind === 'policy'
-          ? await answerByPolicy(caller, call, model, record)
-          : await relayAnswer(deps, protocol, {
-              ...{
-                caller,
-                call,
-                record,
-                observer,
-                requestId,
-                signal: gone(),
-                targets: model.targets,
-              },
-              header: (name) => headerOf(c, name),
-            });
+          ? await answerByPolicy(caller, call, model, record, relay)
+          : await relay({ call, targets: model.targets });
       const recorded = record.isRecorded() ? {} : { [RECORDED_HEADER]: 'false' };
       return { ...answer, headers: { ...headers, ...answer.headers, ...recorded } };
     } catch (error) {
@@ -88,6 +91,7 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     call: ProtocolCall,
     model: ResolvedPolicy,
     record: CallRecord,
+    relay: (to: Pick<RelayedCall, 'call' | 'targets' | 'forwarded'>) => Promise<Answer>,
   ): Promise<Answer> {
     const { n } = call.request;
     const { render, renderStream } = protocol;
@@ -107,13 +111,16 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
         'n',
       );
     }
-    const { id, answer, recorded, atMs } = await callModel(
-      deps,
-      caller,
-      call,
-      model,
-      protocol.idPrefix,
-    );
+    const called = await callModel(deps, caller, call, model, {
+      prefix: protocol.idPrefix,
+      forwards,
+    });
+    if ('patch' in called) {
+      const { patch, choice } = called;
+      const forwarded = { asked: call, choice };
+      return relay({ ...forwardCall(protocol, upstreams, call, patch), forwarded });
+    }
+    const { id, answer, recorded, atMs } = called;
     if (recorded !== null) await record.decide(recorded);
     record.answered();
     const own = { ...answer, id, atMs, model: modelName(model.policy, model.checkpoint) };
