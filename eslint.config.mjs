@@ -5,7 +5,14 @@ import tseslint from 'typescript-eslint';
 
 // The folders are the architecture (README, "Map"): these are the arrows that must never exist.
 const NODE = builtinModules.flatMap((name) => [name, `node:${name}`]); // exact paths: as a pattern, 'events' would also hit './events'
-const SDKS = ['@aws-sdk/*', 'onnxruntime-node', 'onnxruntime-*', 'openai', 'openai/*'];
+const SDKS = [
+  '@aws-sdk/*',
+  '@opentelemetry/*',
+  'onnxruntime-node',
+  'onnxruntime-*',
+  'openai',
+  'openai/*',
+];
 const temporal = (...names) => names.map((name) => `@temporalio/${name}`);
 // A folder's pattern ('**/workers') also holds for everything in it.
 const never = (files, group, { ignores = [], typesOk = false, paths = [], more = [] } = {}) => ({

@@ -109,7 +109,7 @@ export function createEvaluateActivities({
         assertRegistered('agent', config.agent, Object.keys(project.agents));
         assertRegistered('dataset', config.dataset, Object.keys(project.datasets));
         assertScorers([
-          ...Object.keys(config.reward.weights),
+          ...(config.live === undefined ? Object.keys(config.reward.weights) : []),
           config.gate.target,
           ...config.gate.guardrails.map(({ metric }) => metric),
         ]);
@@ -122,7 +122,7 @@ export function createEvaluateActivities({
         const { digest } = record.dataset;
         const tasks = await countTasks(config.dataset, digest);
         assertTasks(config.dataset, tasks, [
-          'train',
+          ...(config.live === undefined ? (['train'] as const) : []),
           'select',
           'gate',
           ...(config.report ? (['report'] as const) : []),
@@ -221,8 +221,9 @@ export function createEvaluateActivities({
   };
 
   async function assertDemonstrations(policy: string): Promise<void> {
-    const name = project.policies[policy]?.createFrom.dataset ?? '';
+    const { dataset: name, prior } = project.policies[policy]?.createFrom ?? { dataset: '' };
     assertRegistered('dataset', name, Object.keys(project.datasets));
+    if (prior !== undefined) return;
     if ((await register(name)).demonstrations > 0) return;
     throw new InvalidInputError(
       'the policy has no champion and its dataset no demonstrations to create one from: expected at least one per arm',

@@ -146,6 +146,7 @@ export function createTrainActivities({
         );
       }
       const { kind } = registration.config;
+      const { prior } = registration.createFrom;
       const { job, trained } = await run({ run: input.run, iteration: 0 }, async () => {
         const dataset = await registerDataset(
           store,
@@ -155,7 +156,11 @@ export function createTrainActivities({
         return {
           type: 'create',
           config: registration.config,
-          demonstrations: await datasets.demonstrations(registration.createFrom.dataset, dataset),
+          ...(prior === undefined ? {} : { prior }),
+          demonstrations:
+            prior === undefined
+              ? await datasets.demonstrations(registration.createFrom.dataset, dataset)
+              : [],
           create: registration.create ?? CreateConfig.parse({}),
           seed: input.seed,
           dataset,

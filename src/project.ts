@@ -15,10 +15,18 @@ export interface Project {
   readonly policies: Readonly<Record<string, PolicyRegistration>>;
 }
 
-/** How a policy comes to life when it has no champion yet: by supervised training on a dataset's demonstrations. */
+/** How a policy comes to life when it has no champion yet. */
 export interface PolicyRegistration {
   readonly config: ChoiceConfig;
-  readonly createFrom: { readonly dataset: string };
+  readonly createFrom: {
+    /** By supervised training on this dataset's demonstrations, */
+    readonly dataset: string;
+    /**
+     * or, with this, as a policy that takes each arm with the given probability whatever is asked, so that live feedback about all of them
+     * comes in. Greedily (as in evaluations) it takes the most probable arm, of equals the first.
+     */
+    readonly prior?: Readonly<Record<string, number>>;
+  };
   /** How it is trained on them; the defaults of CreateConfig when left out. */
   readonly create?: CreateConfig;
 }

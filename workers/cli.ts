@@ -3,8 +3,10 @@ import { Command, InvalidArgumentError } from 'commander';
 import { describeError, InvalidInputError } from '../src/errors';
 import { endWithStdin, READY } from './demo/child-process';
 import { environmentTable, readEnvironment, Role } from './env';
+import { eraseCommand } from './erase-command';
 import { keysCommands } from './keys-commands';
 import { gatewayCommands } from './gateway-commands';
+import { privacyCommands } from './privacy-commands';
 import { runsCommands } from './runs-commands';
 import { jsonSchema, SCHEMA_NAMES, type SchemaName } from './schemas';
 import { sessionsCommands } from './sessions-commands';
@@ -53,6 +55,23 @@ program
       json: options.json === true,
       seed: options.seed,
       keep: options.keep === true,
+    });
+  });
+
+program
+  .command('router-demo')
+  .description(
+    'A router learns from live feedback which of two models answers: dear and good, or cheap and good at half of it.',
+  )
+  .option('--yes', 'approve as the demo’s approver instead of asking')
+  .option('--json', 'end with one line of JSON')
+  .option('--seed <n>', 'which draw of queries (1, 2 or 3)', integer, 1)
+  .action(async (options: { yes?: boolean; json?: boolean; seed: number }) => {
+    const { runRouterDemo } = await import('./demo/router-demo.js');
+    process.exitCode = await runRouterDemo(env(), {
+      yes: options.yes === true,
+      json: options.json === true,
+      seed: options.seed,
     });
   });
 
@@ -178,6 +197,8 @@ program.addCommand(keysCommands(env));
 program.addCommand(storeCommands(env));
 program.addCommand(runsCommands(env));
 program.addCommand(sessionsCommands(env));
+program.addCommand(eraseCommand(env));
+program.addCommand(privacyCommands(env));
 
 /** What a shell answers for a process whose reader is gone. */
 const READER_GONE = 141;

@@ -1,5 +1,13 @@
+import {
+  createCollectLiveActivities,
+  type CollectLiveActivities,
+} from '../activities/collect-live';
 import { createEvaluateActivities, type EvaluateActivities } from '../activities/evaluate';
 import { withFailureMap } from '../activities/failure';
+import {
+  createOffPolicyActivities,
+  type OffPolicyActivities,
+} from '../activities/estimate-off-policy';
 import { createPromoteActivities, type PromoteActivities } from '../activities/promote';
 import { withQuarantine } from '../activities/quarantine';
 import { createRolloutActivities, type RolloutActivities } from '../activities/rollout';
@@ -33,7 +41,10 @@ export interface Composition {
   readonly project: Project;
   readonly policies: PolicyServer;
   readonly control: EvaluateActivities & PromoteActivities;
-  readonly rollout: RolloutActivities & ScoreActivities;
+  readonly rollout: RolloutActivities &
+    ScoreActivities &
+    CollectLiveActivities &
+    OffPolicyActivities;
   readonly gpu: TrainActivities;
   close(): Promise<void>;
 }
@@ -107,6 +118,8 @@ export async function compose(
         ...{ address: env.rolloutGateway, upstreams, redaction },
       }),
       ...createScoreActivities({ store, datasets, scorers: project.scorers, now }),
+      ...createCollectLiveActivities({ store, now }),
+      ...createOffPolicyActivities({ store, runtime }),
     }),
     gpu: guarded(
       createTrainActivities({

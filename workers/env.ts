@@ -127,6 +127,10 @@ const Variables = z.object({
     .pipe(z.number().max(65_535))
     .default(8787)
     .describe('Its port; 0 picks one.'),
+  RATCHET_GATEWAY_PROCESSES: whole
+    .pipe(z.number().min(1).max(64))
+    .default(1)
+    .describe('How many processes share the gateway’s port, each with its own spool folder.'),
   RATCHET_GATEWAY_TLS_CERT: optional(z.string()).describe(
     'PEM file of its certificate, with those between it and the root. It speaks https then; needed beyond loopback unless a proxy encrypts.',
   ),
@@ -137,7 +141,9 @@ const Variables = z.object({
   RATCHET_SHUTDOWN_GRACE: Duration.default('20s')
     .transform(durationMs)
     .pipe(z.number().min(1_000, 'expected at least 1s'))
-    .describe('How long a worker that was told to stop may take to hand its work over.'),
+    .describe(
+      'How long a worker that was told to stop may take to hand its work over, and a gateway to finish its calls.',
+    ),
   RATCHET_DEPLOYMENT: optional(DeploymentName).describe(
     'Worker versioning: the name of the deployment. Off when unset; goes with RATCHET_BUILD_ID.',
   ),
@@ -209,6 +215,7 @@ export interface Environment {
   readonly gateway: {
     readonly host: string;
     readonly port: number;
+    readonly processes: number;
     /** Why it is safe to listen beyond loopback; null: nobody says so. */
     readonly exposure: GatewayExposure | null;
   };
@@ -248,6 +255,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
     gateway: {
       host: env.RATCHET_GATEWAY_HOST,
       port: env.RATCHET_GATEWAY_PORT,
+      processes: env.RATCHET_GATEWAY_PROCESSES,
       exposure: exposureOf(env),
     },
     gatewayConfig:

@@ -1,40 +1,43 @@
-import { constants } from 'node:fs';
-import { access, mkdir, readFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import cluster from 'node:cluster';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLocalKeyFile } from '../src/adapters/local-key-file/local-key-file';
 import { createLocalKeyUse } from '../src/adapters/local-key-use/local-key-use';
-import { hasCode } from '../src/adapters/local-store/fs-errors';
 import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
-import { createLocalSpool } from '../src/adapters/spool/local-spool';
 import { InvalidInputError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/keys/api-keys';
 import type { KeyUseStore } from '../src/gateway/keys/key-use';
 import { createGateway } from '../src/gateway/app';
+import type { Fleet } from '../src/gateway/fleet';
+import { ALONE } from '../src/gateway/fleet';
 import { assertSafe, type Exposure } from '../src/gateway/http/exposure';
 import { createSpoolDrain, type DrainLog } from '../src/gateway/recording/drain-spool';
 import { createRewardWriter } from '../src/gateway/recording/reward-writer';
 import type { LogEntry } from '../src/gateway/http/route';
 import { createRoutingReader } from '../src/gateway/routing-reader';
 import { serveGateway } from '../src/gateway/http/serve';
-import type { Spool } from '../src/gateway/recording/spool';
 import { createSpoolRecorder } from '../src/gateway/recording/spool-recorder';
 import { createPolicyServer } from '../src/policies/choice/policy-server';
 import type { Environment, GatewayExposure } from './env';
+import { createFleet, processChannel } from './gateway-fleet';
+import { runGatewayProcesses } from './gateway-processes';
 import { createLog } from './log';
 import { openRedaction } from './open-redaction';
+import { openSpool } from './open-spool';
 import { openStore } from './open-store';
 import { keyFolder, signingKey } from './secret-keys';
+import { openTracer } from './open-tracer';
 import { openUpstreams } from './upstreams';
 import { openLocalLedger } from '../src/adapters/spending-ledger/local-ledger';
 import { openPauses } from '../src/gateway/pauses';
 import { createAgentLimiter } from '../src/gateway/limits/agent-limiter';
 import { NO_LEDGER, type SpendingLedger } from '../src/gateway/limits/ledger';
 import type { Upstreams } from '../src/gateway/upstreams/upstreams';
-import { processIdentity } from './servers/process-table';
 
 /** For draining the spool after the last call; what is left is drained by the next start. */
 const DRAIN_GRACE_MS = 4_000;
+/** For calls under way, however short the time for stopping is. */
+const MIN_CALLS_GRACE_MS = 500;
 
 export function openKeyFile(env: Environment): ApiKeyStore {
   return createLocalKeyFile(join(keyFolder(env), 'api-keys.json'));
@@ -42,40 +45,6 @@ export function openKeyFile(env: Environment): ApiKeyStore {
 
 export function openKeyUse(env: Environment): KeyUseStore {
   return createLocalKeyUse(join(keyFolder(env), 'used'));
-}
-
-/**
- * What is set up wrongly. A full disk is not, nor one that was made read-only because it fails: calls are answered without being recorded
- * until somebody has mended it.
- */
-const UNUSABLE = ['EEXIST', 'ENOTDIR', 'EACCES', 'EPERM'];
-
-/** @throws {InvalidInputError} if no live call could ever be recorded there: said at the start, and not by the calls that are lost. */
-async function assertSpoolFolder(root: string): Promise<void> {
-  try {
-    await mkdir(root, { recursive: true, mode: 0o700 });
-    await access(root, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (cause) {
-    if (!hasCode(cause, ...UNUSABLE)) return; // may pass; the drain says it until it does
-    throw new InvalidInputError(
-      'the spool cannot be used: expected a folder that this user may write to; name one in RATCHET_SPOOL',
-      { context: { root }, cause },
-    );
-  }
-}
-
-async function openSpool({ spool }: Environment): Promise<Spool> {
-  await assertSpoolFolder(spool.root);
-  const identity = (await processIdentity(process.pid)) ?? '';
-  return createLocalSpool({
-    root: spool.root,
-    maxBytes: spool.maxBytes,
-    maxFileAgeMs: spool.maxAgeMs,
-    processes: {
-      self: { pid: process.pid, identity, host: hostname() },
-      identityOf: processIdentity,
-    },
-  });
 }
 
 /** @throws {InvalidInputError} naming the file. */
@@ -115,11 +84,29 @@ async function openLedger(
   });
 }
 
-/** Serves live traffic until `signal` aborts. @param onReady is called with the base URL once it listens. */
+/** Serves live traffic until `signal` aborts, with as many processes as it was told. @param onReady is called with the base URL once it listens. */
 export async function runGateway(
   env: Environment,
   signal: AbortSignal,
   onReady: (url: string) => void,
+): Promise<void> {
+  if (cluster.isWorker) {
+    const channel = processChannel();
+    await serve(env, signal, (url) => channel.send({ type: 'ready', url }), createFleet(channel));
+    process.disconnect(); // else the channel keeps this process alive
+  } else if (env.gateway.processes > 1) {
+    await runGatewayProcesses(env, signal, onReady);
+  } else {
+    await serve(env, signal, onReady, ALONE);
+  }
+}
+
+/** With this process. */
+async function serve(
+  env: Environment,
+  signal: AbortSignal,
+  onReady: (url: string) => void,
+  fleet: Fleet,
 ): Promise<void> {
   const own = createLog(env.log, { role: 'gateway' });
   const log = ({ level, message, ...fields }: LogEntry | DrainLog): void =>
@@ -127,11 +114,12 @@ export async function runGateway(
   const exposure = await readExposure(env.gateway.exposure);
   assertSafe(env.gateway.host, exposure); // before anything waits for a store
   const upstreams = await openUpstreams(env); // first: a mistake in its file is said at once
+  const tracer = await openTracer((line) => own.warn(line));
   const redaction = await openRedaction(env);
   const store = await openStore(env, { log: (line) => own.warn(line) });
   const runtime = await createThreadRuntime({ threads: 1 });
   const policies = createPolicyServer({ store, runtime });
-  const spool = await openSpool(env);
+  const spool = await openSpool(env, env.gateway.processes);
   const pauses = await openPauses(store, {
     onError: (error) =>
       own.warn(`what is paused cannot be read; what was read last holds: ${error}`),
@@ -152,6 +140,8 @@ export async function runGateway(
       apiKeys: openKeyFile(env),
       keyUse: openKeyUse(env),
       rewards: createRewardWriter(store),
+      tracer,
+      fleet,
       log,
     }),
     { ...env.gateway, exposure },
@@ -164,9 +154,14 @@ export async function runGateway(
       else signal.addEventListener('abort', () => resolve(), { once: true });
     });
   } finally {
-    await server.close();
+    const graceMs = Math.max(MIN_CALLS_GRACE_MS, env.shutdownGraceMs - DRAIN_GRACE_MS);
+    const cut = await server.close(graceMs);
+    if (cut > 0) {
+      own.warn(`${cut} calls were cut off: they did not end within ${graceMs / 1_000} s`);
+    }
     await upstreams.transport.close();
     await ledger.close();
+    await tracer?.close();
     await drain.close(DRAIN_GRACE_MS);
     await policies.close();
     await runtime.close();

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { link, mkdir, open, readFile, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { hasCode } from '../src/adapters/local-store/fs-errors';
 import { IntegrityError } from '../src/errors';
 import type { Environment } from './env';
 
@@ -25,19 +26,47 @@ export function redactionKey(env: Environment): Promise<Uint8Array> {
   );
 }
 
-/** Made once, readable by its owner only. @param help what to do about a file that is damaged. */
+/**
+ * Made once, readable by its owner only, however many processes start at once: it gets its name only when it is whole and on disk.
+ *
+ * @param help what to do about a file that is damaged.
+ */
 async function secretKey(env: Environment, file: string, help: string): Promise<Uint8Array> {
   const path = join(keyFolder(env), file);
-  await mkdir(keyFolder(env), { recursive: true, mode: 0o700 });
-  try {
-    await writeFile(path, randomBytes(KEY_BYTES), { flag: 'wx', mode: 0o600 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // made before: read below
-  }
-  const key = await readFile(path);
+  const key = (await readIfPresent(path)) ?? (await createKey(path));
   if (key.byteLength === KEY_BYTES) return key;
   throw new IntegrityError(
     `a secret key has the wrong length: expected ${KEY_BYTES} bytes, got ${key.byteLength}; ${help}`,
     { context: { path } },
   );
+}
+
+/** @returns the key of whoever came first. */
+async function createKey(path: string): Promise<Uint8Array> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const unfinished = `${path}.${randomBytes(8).toString('hex')}.tmp`;
+  try {
+    const handle = await open(unfinished, 'wx', 0o600);
+    try {
+      await handle.writeFile(randomBytes(KEY_BYTES));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await link(unfinished, path);
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw error; // another was first
+  } finally {
+    await unlink(unfinished).catch(() => undefined); // not there if it could not be made
+  }
+  return readFile(path);
+}
+
+async function readIfPresent(path: string): Promise<Uint8Array | null> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return null;
+    throw error;
+  }
 }

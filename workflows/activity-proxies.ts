@@ -1,5 +1,7 @@
 import { proxyActivities, workflowInfo, type ActivityInterfaceFor } from '@temporalio/workflow';
+import type { CollectLiveActivities } from '../activities/collect-live';
 import type { EvaluateActivities } from '../activities/evaluate';
+import type { OffPolicyActivities } from '../activities/estimate-off-policy';
 import type { PromoteActivities } from '../activities/promote';
 import type { RolloutActivities } from '../activities/rollout';
 import type { ScoreActivities } from '../activities/score';
@@ -21,7 +23,9 @@ const retry = {
 export interface ActivityProxies {
   /** Short work, on the workflows' own queue. */
   readonly control: ActivityInterfaceFor<EvaluateActivities & PromoteActivities>;
-  readonly rollout: ActivityInterfaceFor<RolloutActivities & ScoreActivities>;
+  readonly rollout: ActivityInterfaceFor<
+    RolloutActivities & ScoreActivities & CollectLiveActivities & OffPolicyActivities
+  >;
   readonly gpu: ActivityInterfaceFor<TrainActivities>;
 }
 
@@ -35,7 +39,9 @@ export function activityProxies(): ActivityProxies {
       heartbeatTimeout: HEARTBEAT_TIMEOUT_MS,
       retry,
     }),
-    rollout: proxyActivities<RolloutActivities & ScoreActivities>({
+    rollout: proxyActivities<
+      RolloutActivities & ScoreActivities & CollectLiveActivities & OffPolicyActivities
+    >({
       taskQueue: queues.rollout,
       startToCloseTimeout: '6h', // the worst case of a large batch of slow agents
       heartbeatTimeout: HEARTBEAT_TIMEOUT_MS,

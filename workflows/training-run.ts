@@ -13,6 +13,7 @@ import { renderRun } from '../src/loop/render';
 import { runKey } from '../src/loop/run-key';
 import {
   finishIteration,
+  reasonAgainst,
   isSelectDue,
   phaseName,
   RunState,
@@ -24,11 +25,13 @@ import type { ApprovalRecord, ApprovalRequest } from '../src/schemas/approval';
 import { durationMs } from '../src/schemas/duration';
 import type { Estimate } from '../src/schemas/estimate';
 import { shortDigest, type Digest } from '../src/schemas/ids';
-import { RunConfig } from '../src/schemas/run-config';
+import type { ObjectRef } from '../src/schemas/object-ref';
+import { RunConfig, type LiveSource } from '../src/schemas/run-config';
 import type { EvaluationSummary, TaskSelection } from '../src/schemas/stages';
 import { activityProxies } from './activity-proxies';
 import { createApprovalDesk } from './approval-desk';
 import { createAttention, StepAbandoned } from './attention';
+import { collectLive } from './collect-live';
 import { evaluation } from './evaluation';
 import { handOver } from './hand-over';
 import {
@@ -42,8 +45,24 @@ import { parseInput } from './parse-input';
 import { rollOutBatch, scoreBatch, type BatchRequest } from './roll-and-score';
 import { publishSearchAttributes } from './search-attributes';
 
+/** What an iteration trains on. */
+interface Gathered {
+  readonly batches: readonly ObjectRef[];
+  readonly rewards: ObjectRef;
+  readonly reward: Estimate | null;
+  readonly rollouts: number;
+  readonly scored: number;
+  readonly drops: Readonly<Record<string, number>>;
+  readonly what: string;
+  /** Not trained on, to estimate off-policy what the checkpoint is worth; null: nothing. */
+  readonly heldOut: { readonly batches: ObjectRef[]; readonly rewards: ObjectRef } | null;
+}
+
+const total = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((sum, count) => sum + count, 0);
+
 /**
- * Roll out, score, train, N times; then gate, ask a human and hand the approved candidate to a promotion.
+ * Roll out (or collect live feedback), score, train, N times; then gate, ask a human and hand the approved candidate to a promotion.
  *
  * @param input a RunConfig (`ratchet schema run` prints its JSON Schema).
  * @param carried the state that continue-as-new hands on; nobody else passes it.
@@ -228,9 +247,85 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
     return scored.metrics[config.gate.target] ?? null;
   };
 
+  const labelOf = (iteration: number): string =>
+    `iteration ${iteration + 1} of ${config.iterations}`;
+
+  /** Trains on what an iteration gathered, and measures what came of it. */
+  const learn = async (current: RunState, gathered: Gathered): Promise<RunState> => {
+    const iteration = current.iterations;
+    const label = labelOf(iteration);
+    enter({ kind: 'training', iteration });
+    const trained = await attend(`training of ${label}`, () =>
+      proxies.gpu.train.executeWithOptions(
+        { summary: `${label}: train on ${gathered.scored} ${gathered.what}` },
+        [
+          {
+            run,
+            iteration,
+            policy: config.policy,
+            dataset: current.dataset,
+            parent: current.checkpoint,
+            batches: [...gathered.batches],
+            rewards: gathered.rewards,
+            weights: config.reward.weights,
+            replay: current.replay,
+            train: config.train,
+            seed: config.seed,
+          },
+        ],
+      ),
+    );
+    const { heldOut } = gathered;
+    const offPolicy =
+      heldOut === null
+        ? null
+        : await attend(`off-policy estimate of ${label}`, () =>
+            proxies.rollout.estimateOffPolicy.executeWithOptions(
+              { summary: `${label}: ${shortDigest(trained.checkpoint)} on held-out decisions` },
+              [{ candidate: trained.checkpoint, ...heldOut, weights: config.reward.weights }],
+            ),
+          );
+    const isLast = iteration + 1 === config.iterations || stops > 0;
+    const select = isSelectDue(iteration, config, isLast)
+      ? await measureSelect(current, trained.checkpoint, iteration + 1)
+      : null;
+    return finishIteration(current, {
+      point: {
+        iteration: iteration + 1,
+        checkpoint: trained.checkpoint,
+        rollouts: gathered.rollouts,
+        dropped: total(gathered.drops),
+        reward: gathered.reward,
+        select,
+        loss: trained.metrics['loss'] ?? null,
+        ...(offPolicy === null ? {} : { offPolicy }),
+      },
+      replay: trained.replay,
+    });
+  };
+
+  /** From live feedback. The same state again where there is not enough of it yet: the caller asks again, or does what it was told meanwhile. */
+  const iterateLive = async (current: RunState, live: LiveSource): Promise<RunState> => {
+    const label = labelOf(current.iterations);
+    enter({ kind: 'collecting', iteration: current.iterations });
+    const collected = await collectLive(proxies, attention, current, live, label);
+    if (collected.kind === 'waiting') return current;
+    const { decisions, reward, drops, training, heldOut, to } = collected;
+    const verdict = decideDrops({ rollouts: decisions + total(drops), drops }, config.maxDropShare);
+    if (verdict.kind === 'stop') {
+      await attention.ask(`live feedback for ${label}`, verdict.reason);
+      return current; // the cause is mended: look again
+    }
+    const gathered = {
+      ...{ ...training, heldOut, drops, reward, what: 'live decisions' },
+      ...{ rollouts: decisions, scored: decisions },
+    };
+    return { ...(await learn(current, gathered)), liveTo: to };
+  };
+
   const iterate = async (current: RunState): Promise<RunState> => {
     const iteration = current.iterations;
-    const label = `iteration ${iteration + 1} of ${config.iterations}`;
+    const label = labelOf(iteration);
     const selection = {
       split: 'train',
       order: 'shuffled',
@@ -262,42 +357,9 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
         await attention.ask(`rollouts of ${label}`, verdict.reason);
         continue; // the cause is mended: the same tasks again, in fresh sessions
       }
-      enter({ kind: 'training', iteration });
-      const trained = await attend(`training of ${label}`, () =>
-        proxies.gpu.train.executeWithOptions(
-          { summary: `${label}: train on ${scored.rollouts} rollouts` },
-          [
-            {
-              run,
-              iteration,
-              policy: config.policy,
-              dataset: current.dataset,
-              parent: current.checkpoint,
-              batches: [...batch.batches],
-              rewards: scored.rewards,
-              weights: config.reward.weights,
-              replay: current.replay,
-              train: config.train,
-              seed: config.seed,
-            },
-          ],
-        ),
-      );
-      const isLast = iteration + 1 === config.iterations || stops > 0;
-      const select = isSelectDue(iteration, config, isLast)
-        ? await measureSelect(current, trained.checkpoint, iteration + 1)
-        : null;
-      return finishIteration(current, {
-        point: {
-          iteration: iteration + 1,
-          checkpoint: trained.checkpoint,
-          rollouts: batch.rollouts,
-          dropped: Object.values(drops).reduce((sum, count) => sum + count, 0),
-          reward: scored.reward,
-          select,
-          loss: trained.metrics['loss'] ?? null,
-        },
-        replay: trained.replay,
+      return learn(current, {
+        ...{ batches: batch.batches, rewards: scored.rewards, reward: scored.reward, drops },
+        ...{ rollouts: batch.rollouts, scored: scored.rollouts, what: 'rollouts', heldOut: null },
       });
     }
   };
@@ -335,7 +397,10 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
             refusals,
           });
         }
-        current = state = await iterate(current);
+        current = state =
+          config.live === undefined
+            ? await iterate(current)
+            : await iterateLive(current, config.live);
       }
     } catch (error) {
       if (!(error instanceof StepAbandoned)) throw error; // `stop` while the iteration needed attention: evaluate what there is
@@ -390,7 +455,7 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
   };
 
   /** Evaluates the best checkpoint, asks, promotes; again from the start whenever the champion moved meanwhile. */
-  const conclude = async ({ best }: RunState): Promise<RunOutcome> => {
+  const conclude = async ({ best, points }: RunState): Promise<RunOutcome> => {
     if (best === null) {
       return finish({
         kind: 'no-better-checkpoint',
@@ -398,6 +463,8 @@ export async function trainingRun(input: unknown, carried?: unknown): Promise<Ru
       });
     }
     const candidate = best.checkpoint;
+    const worse = reasonAgainst(points.find(({ checkpoint }) => checkpoint === candidate));
+    if (worse !== null) return finish({ kind: 'gate-not-passed', reasons: [worse] });
     for (;;) {
       enter({ kind: 'gating', candidate });
       const evidence = await evaluate(candidate, 'gate');

@@ -7,7 +7,12 @@ import type { KeyUseStore } from './keys/key-use';
 import { createKeyUse } from './keys/key-use';
 import type { GatewayCounters } from './metrics/counters';
 import { createCounters } from './metrics/counters';
+import { createCallMetrics } from './metrics/call-metrics';
+import type { Fleet } from './fleet';
+import { ALONE } from './fleet';
 import type { SpoolStatus } from './metrics/gateway-metrics';
+import { gatewayMetrics } from './metrics/gateway-metrics';
+import { upstreamMetrics } from './metrics/upstream-metrics';
 import type { Recorder } from './recording/recorder';
 import type { Redaction } from './recording/redaction';
 import { NO_REDACTION, redactRecorder, redactRewards } from './recording/redaction';
@@ -26,7 +31,7 @@ import { routedPath } from './http/session-path';
 import { postFeedback } from './routes/feedback';
 import { health, readiness } from './routes/health';
 import { metrics } from './routes/metrics';
-import { modelCalls } from './routes/model-calls';
+import { modelCalls, type ModelCallsDeps } from './routes/model-calls';
 import {
   anthropicModels,
   getModel,
@@ -44,6 +49,8 @@ import type { AgentLimiter } from './limits/agent-limiter';
 import { NO_LIMITS } from './limits/agent-limiter';
 import type { Pauses } from './pauses';
 import { NO_PAUSES } from './pauses';
+import type { Tracer } from '../ports/tracer';
+import { observeBoth, traceCall } from './trace-call';
 import type { Upstreams } from './upstreams/upstreams';
 import { NO_UPSTREAMS } from './upstreams/upstreams';
 
@@ -74,6 +81,10 @@ export interface GatewayDeps {
   readonly counters?: GatewayCounters;
   /** How the spool is that live calls are recorded in; left out where there is none. */
   readonly spoolStatus?: () => SpoolStatus;
+  /** Where a span of each model call goes. @default nowhere, at no cost */
+  readonly tracer?: Tracer | null;
+  /** The processes that share the port. @default this one alone */
+  readonly fleet?: Fleet;
   /** Told of what failed on our side. Entries hold no keys and no bodies. */
   readonly log?: (entry: LogEntry) => void;
 }
@@ -90,6 +101,8 @@ export function createGateway({
   limiter = NO_LIMITS,
   pauses = NO_PAUSES,
   redaction = NO_REDACTION,
+  tracer = null,
+  fleet = ALONE,
   ...deps
 }: GatewayDeps): Gateway {
   const { signingKey, routing, spoolStatus } = deps;
@@ -98,7 +111,18 @@ export function createGateway({
   const rewards = deps.rewards === null ? null : redactRewards(deps.rewards, redaction);
   const models: Models = { routing, upstreams: upstreams.models };
   const authenticate = createAuthenticate(signingKey, deps.apiKeys, now, keyUse(deps.keyUse, log));
+  const calls = createCallMetrics();
+  const observe: ModelCallsDeps['observe'] =
+    tracer === null
+      ? calls.begin
+      : (request) => observeBoth(calls.begin(), traceCall(tracer, request));
   const routes = createRoutes({ authenticate, counters, log });
+
+  const report = fleet.join(() => [
+    ...gatewayMetrics(counters, spoolStatus?.() ?? null, now(), redaction.counts()),
+    ...calls.metrics(),
+    ...upstreamMetrics(upstreams),
+  ]);
 
   const app = new Hono<GatewayEnv>({ getPath: routedPath });
   for (const protocol of [chat, responses, messages, countTokens, embeddings]) {
@@ -108,7 +132,7 @@ export function createGateway({
         ['session', 'agent'],
         modelCalls(protocol, {
           ...{ ...deps, recorder, redaction, models, bodyLimitBytes, now, counters, log },
-          ...{ upstreams, limiter, pauses },
+          ...{ upstreams, limiter, pauses, observe },
         }),
         protocol,
       ),
@@ -151,8 +175,8 @@ export function createGateway({
     ),
   );
   app.get('/healthz', routes.open(health()));
-  app.get('/readyz', routes.open(readiness({ routing, spoolStatus })));
-  app.get('/metrics', metrics({ counters, spoolStatus, upstreams, redaction, now }));
+  app.get('/readyz', routes.open(readiness({ routing, spoolStatus, report })));
+  app.get('/metrics', metrics(report));
 
   app.notFound((c) => {
     const message = `unknown route: ${c.req.method} ${c.req.path.slice(0, 200)}`;

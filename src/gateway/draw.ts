@@ -19,6 +19,9 @@ export function drawOf(claims: SessionClaims | null, turn: number): number {
 }
 
 /** A session's pin wins; else what the request asks for; else 1: the policy as it is, exploration floor included. */
-export function samplingOf(claims: SessionClaims | null, request: ChatRequest): Sampling {
+export function samplingOf(
+  claims: SessionClaims | null,
+  request: Pick<ChatRequest, 'temperature'>,
+): Sampling {
   return claims?.sampling ?? { temperature: request.temperature ?? 1 };
 }

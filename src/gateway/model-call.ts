@@ -1,8 +1,11 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { IntegrityError, NotFoundError } from '../errors';
 import type { PolicyAnswer, PolicyServer, ServedPolicy } from '../policies/policy-server';
-import type { Decision } from '../schemas/decision';
+import { isForward } from '../policies/policy-server';
+import type { RequestPatch } from '../schemas/arm';
+import type { Decision, SampledArm, Sampling } from '../schemas/decision';
 import type { ProtocolName } from '../schemas/gateway-config';
+import type { Digest } from '../schemas/ids';
 import type { LiveUse } from '../schemas/live-line';
 import type { Message } from '../schemas/message';
 import { drawOf, samplingOf, turnOf } from './draw';
@@ -45,22 +48,56 @@ export interface ModelCall {
   readonly atMs: number;
 }
 
-/** Lets a policy answer one request, and describes the decision that it took. Writes nothing. */
+/** A policy chose who answers. It becomes a decision once they have. */
+export interface ForwardedCall {
+  readonly patch: RequestPatch;
+  readonly choice: PolicyChoiceOf;
+}
+
+/** What the decision of a forwarded call says of the policy that forwarded it. */
+export interface PolicyChoiceOf {
+  readonly policy: string;
+  readonly checkpoint: Digest;
+  readonly sampled: SampledArm;
+  readonly sampling: Sampling;
+}
+
+export interface ModelCallOptions {
+  /** Of the answer's id. */
+  readonly prefix: ResponseIdPrefix;
+  /** Which upstreams the policy may have answer. */
+  readonly forwards: (patch: RequestPatch) => boolean;
+}
+
+/**
+ * Lets a policy answer one request, and describes the decision that it took; or lets it choose an upstream to answer. Writes nothing.
+ *
+ */
 export async function callModel(
   deps: ModelCallDeps,
   caller: Caller,
   call: ProtocolCall,
   model: ResolvedPolicy,
-  prefix: ResponseIdPrefix,
-): Promise<ModelCall> {
+  { prefix, forwards }: ModelCallOptions,
+): Promise<ModelCall | ForwardedCall> {
   const { request, toolset } = call;
   const { signingKey } = deps;
   const served = await serve(deps, caller, request.model, model);
-  const sampling = samplingOf(caller.claims, request);
+  const sampling = samplingOf(caller.claims, {
+    temperature: served.temperature ?? request.temperature,
+  });
   const turn = turnOf(request);
 
   const startedAt = performance.now();
-  const answer = await served.answer(request, sampling, drawOf(caller.claims, turn));
+  const answer = await served.answer(request, sampling, drawOf(caller.claims, turn), forwards);
+  if (isForward(answer)) {
+    const { policy } = model;
+    const { sampled } = answer;
+    return {
+      patch: answer.patch,
+      choice: { policy, checkpoint: served.checkpoint, sampled, sampling },
+    };
+  }
   const latencyMs = performance.now() - startedAt;
   const atMs = deps.now();
 
@@ -89,14 +126,19 @@ export async function callModel(
   return { id, answer, recorded: { ...whose(caller), decision, messages, tools }, atMs };
 }
 
-/** The decision that an upstream's answer is. Its id is always new: asked again, an upstream answers something else. */
+/**
+ * The decision that an upstream's answer is. Its id is always new: asked again, an upstream answers something else.
+ *
+ * @param call as the agent made it: what a policy's arm changed of it is known by the arm's name.
+ * @param choice of the policy that had the upstream asked; null where the agent itself did.
+ */
 export function describeUpstreamCall(
   { signingKey, now }: Pick<ModelCallDeps, 'signingKey' | 'now'>,
   caller: Caller,
   call: ProtocolCall,
   { upstream, model, price }: ModelTarget,
   answer: UpstreamAnswer & { readonly outputs: readonly [Message, ...Message[]] },
-  latencyMs: number,
+  { latencyMs, choice }: { readonly latencyMs: number; readonly choice: PolicyChoiceOf | null },
 ): RecordedCall {
   const { agent, session, claims } = caller;
   const { request, toolset, previousId, conversationId } = call;
@@ -109,7 +151,7 @@ export function describeUpstreamCall(
       ...{ agent, session, isDecision: true, call: randomBytes(CALL_BYTES) },
     }),
     sequence: turnOf(request) + 1,
-    ...{ policy: null, checkpoint: null, context, usage, latencyMs },
+    ...{ context, usage, latencyMs },
     ...(price === null || usage === null ? {} : { costMicros: costMicros(price, usage) }),
     toolset: toolset?.id ?? null,
     output: addMessage(messages, output),
@@ -120,8 +162,11 @@ export function describeUpstreamCall(
       ...(previousId === null ? {} : { previousId }),
       ...(conversationId === null ? {} : { conversationId }),
     },
-    sampled: { kind: 'text', finishReason, tokens },
-    sampling: samplingOf(claims, request),
+    ...(choice ?? {
+      ...{ policy: null, checkpoint: null },
+      sampled: { kind: 'text', finishReason, tokens },
+      sampling: samplingOf(claims, request),
+    }),
     at: new Date(now()).toISOString(),
   };
   return { ...whose(caller), decision, messages, tools: toolset?.tools ?? null };

@@ -35,7 +35,7 @@ export function modelName(policy: string, checkpoint?: Digest): string {
 }
 
 /**
- * Which checkpoint answers. A session's pin wins over everything that the model name says about its policy. A full digest may name any
+ * Which checkpoint answers. An alias of the configuration stands for its policy's name. A session's pin wins over everything that the model name says about its policy. A full digest may name any
  * checkpoint; a prefix only the champion and the candidate, since it must be unique.
  *
  * @throws {RequestError} 404 naming the models that there are.
@@ -49,7 +49,7 @@ export async function resolveModel(
   const targets = models.upstreams.targets(model);
   if (targets !== null) return { kind: 'upstream', targets };
   const { routing } = models;
-  const [, policy = '', at] = PATTERN.exec(model) ?? [];
+  const [, policy = '', at] = PATTERN.exec(nameOfAlias(models, model)) ?? [];
   if (pin !== null && pin.checkpoint !== null && pin.policy === policy) {
     return { kind: 'policy', policy, checkpoint: pin.checkpoint, isExplicit: false };
   }
@@ -69,6 +69,11 @@ export async function resolveModel(
     : [];
   if (checkpoint === undefined || others.length > 0) throw await unknownModel(models, model, pin);
   return { kind: 'policy', policy, checkpoint, isExplicit: true };
+}
+
+function nameOfAlias({ upstreams }: Models, model: string): string {
+  const policy = upstreams.policy(model);
+  return policy === null ? model : modelName(policy);
 }
 
 /** The models that a caller may ask for by name. */

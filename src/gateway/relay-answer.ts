@@ -1,8 +1,9 @@
 import { describeError } from '../errors';
+import type { CallObserver } from './call-observer';
 import type { CallRecord, CallRecordDeps } from './recording/call-record';
 import { toErrorAnswer } from './http/error-response';
 import { CLIENT_GONE, clientGone } from './http/request-error';
-import type { Caller, ModelCallDeps } from './model-call';
+import type { Caller, ModelCallDeps, PolicyChoiceOf } from './model-call';
 import { describeUpstreamCall, describeUse } from './model-call';
 import type { Protocol, ProtocolCall } from './protocols/protocol';
 import type { Answer } from './http/answer';
@@ -27,8 +28,12 @@ export interface RelayDeps
 
 export interface RelayedCall {
   readonly caller: Caller;
+  /** As the upstream is asked. */
   readonly call: ProtocolCall;
+  /** As the agent asked, and who chose to have it answered so; left out where nobody changed anything. */
+  readonly forwarded?: { readonly asked: ProtocolCall; readonly choice: PolicyChoiceOf };
   readonly record: CallRecord;
+  readonly observer: CallObserver;
   readonly requestId: string;
   readonly targets: readonly [ModelTarget, ...ModelTarget[]];
   /** A header of the agent's request. */
@@ -61,11 +66,17 @@ export async function relayAnswer(
 }
 
 async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall): Promise<Answer> {
-  const { caller, call, record, requestId, signal } = relayed;
+  const { caller, call, record, observer, requestId, signal } = relayed;
   const startedAt = performance.now();
   deps.limiter.admit(caller.agent);
   const asked = await askUpstream(deps.upstreams, protocol, call, relayed.targets, {
-    ...{ header: relayed.header, signal, stickyKey: stickyKey(caller, call), pauses: deps.pauses },
+    ...{
+      header: relayed.header,
+      more: observer.upstreamHeaders,
+      signal,
+      stickyKey: stickyKey(caller, call),
+      pauses: deps.pauses,
+    },
     onRetry(error) {
       const message = 'an upstream gave no answer, and is asked again or another one is';
       deps.log({ level: 'warn', message, requestId, error });
@@ -80,14 +91,16 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
     if (whole === null)
       throw new UpstreamError('cut', BROKEN_OFF, { upstream: target.upstream.name });
     const latencyMs = performance.now() - startedAt;
+    const { asked: from = call, choice = null } = relayed.forwarded ?? {};
     const [output, ...others] = whole.outputs;
     if (output === undefined) {
       const time = { latencyMs, atMs: deps.now() };
-      await record.use(describeUse(requestId, protocol.name, caller, call, target, whole, time));
+      await record.use(describeUse(requestId, protocol.name, caller, from, target, whole, time));
       return;
     }
     const said = { ...whole, outputs: [output, ...others] as const };
-    await record.decide(describeUpstreamCall(deps, caller, call, target, said, latencyMs));
+    const measured = { latencyMs, choice };
+    await record.decide(describeUpstreamCall(deps, caller, from, target, said, measured));
   };
 
   const charge = (): void => deps.limiter.charge(caller.agent, usedBy(call, target, reader));
@@ -107,6 +120,7 @@ async function relay(deps: RelayDeps, protocol: Protocol, relayed: RelayedCall):
 
   async function* relayEvents(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
     let held = '';
+    observer.streams();
     try {
       try {
         for await (const events of readSse(body)) {

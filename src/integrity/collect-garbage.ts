@@ -236,6 +236,7 @@ function isUnreferenced(
     case 'live':
     case 'live-hour':
     case 'pause':
+    case 'erasure':
     case 'gc':
     case 'quarantine':
     case 'unknown':

@@ -135,6 +135,8 @@ export async function verifyStore(
         return checkDocument(store, key, (raw) => decodeChecked(raw, DroppedRecord, key));
       case 'pause':
         return checkDocument(store, key, (raw) => parseJson(raw, Pause, key));
+      case 'erasure':
+        return checkHash(store, key, { sha256: hashInKey(key) ?? '' }, onBytes);
       case 'claim':
         return checkDocument(store, key, (raw) => parseJson(raw, Claim, key));
       case 'gc':

@@ -146,6 +146,7 @@ function headline(status: RunStatus, workflowId: string, approvers: readonly str
         '```',
       ];
     case 'rolling-out':
+    case 'collecting':
     case 'scoring':
     case 'training':
     case 'selecting':

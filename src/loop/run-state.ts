@@ -3,6 +3,7 @@ import { ApprovalRequest } from '../schemas/approval';
 import { Estimate } from '../schemas/estimate';
 import { Digest } from '../schemas/ids';
 import { ObjectRef } from '../schemas/object-ref';
+import { OffPolicy } from '../schemas/off-policy';
 import { RunConfig } from '../schemas/run-config';
 import { Champion, TaskCounts, type EvaluationSummary } from '../schemas/stages';
 import { AttentionNote, type UnattendedQueue } from './attention';
@@ -20,6 +21,8 @@ export const CurvePoint = z.strictObject({
   /** The gate's target metric on the select split, by the policy after the update; null where it was not measured. */
   select: Estimate.nullable(),
   loss: z.number().nullable(),
+  /** Of a run that learns from live feedback: what the policy after the update would have earned on decisions that were held out. */
+  offPolicy: OffPolicy.optional(),
 });
 export type CurvePoint = z.infer<typeof CurvePoint>;
 
@@ -43,6 +46,8 @@ export const RunPhase = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('creating-policy') }),
   z.strictObject({ kind: z.literal('rolling-out'), iteration }),
   z.strictObject({ kind: z.literal('scoring'), iteration }),
+  /** Waits for live decisions with feedback, and reads them. */
+  z.strictObject({ kind: z.literal('collecting'), iteration }),
   z.strictObject({ kind: z.literal('training'), iteration }),
   z.strictObject({ kind: z.literal('selecting'), iteration }),
   z.strictObject({ kind: z.literal('paused'), iteration }),
@@ -86,6 +91,8 @@ export const RunState = z.strictObject({
   /** The newest checkpoint: the behavior policy of the next iteration. */
   checkpoint: Digest,
   replay: ObjectRef.nullable(),
+  /** Of a run that learns from live feedback: up to when it has read; left out before its first iteration. */
+  liveTo: z.iso.datetime().optional(),
   /** Iterations finished so far. */
   iterations: z.int().min(0),
   points: z.array(CurvePoint),
@@ -151,6 +158,22 @@ export function finishIteration(state: RunState, { point, replay }: FinishedIter
     points: thin([...state.points, point]),
     best,
   };
+}
+
+/**
+ * Why a checkpoint is not worth the rollouts of a gate: live decisions that were held out say, with confidence, that it earns less than what made
+ * them. null where they do not say so, or cannot know.
+ */
+export function reasonAgainst(point: CurvePoint | undefined): string | null {
+  const offPolicy = point?.offPolicy;
+  if (offPolicy === undefined || offPolicy.refusal !== null || offPolicy.upper === null)
+    return null;
+  if (offPolicy.upper >= 0) return null;
+  const { value, logged, n } = offPolicy;
+  return (
+    `Off-policy, on ${n} live decisions that it was not trained on, the candidate earns ${value.toFixed(4)} ` +
+    `where the policy that took them earned ${logged.toFixed(4)}: less, with 95 % confidence.`
+  );
 }
 
 /** Whether iteration `iteration` (from 0) is measured on the select split: every n-th, and the last. */

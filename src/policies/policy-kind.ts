@@ -25,9 +25,11 @@ export interface Feedback {
   readonly reward: number;
 }
 
-/** Supervised training of a new policy from worked examples. */
+/** Supervised training of a new policy from worked examples; or a prior, from which only feedback leads on. */
 export interface CreateJob {
   readonly type: 'create';
+  /** Probability by arm. With it there is nothing to train, and demonstrations are not looked at. */
+  readonly prior?: Readonly<Record<string, number>>;
   readonly config: ChoiceConfig;
   readonly demonstrations: readonly Demonstration[];
   readonly create: CreateConfig;

@@ -6,7 +6,7 @@ export interface View {
 }
 
 const ESCAPES =
-  /\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt'])|%[0-9A-Fa-f]{2}|&(?:#64|#x40|amp|quot|lt|gt|#39);/g;
+  /\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt'])|%[CDcd][0-9A-Fa-f]%[89ABab][0-9A-Fa-f]|%[Ee][0-9A-Fa-f](?:%[89ABab][0-9A-Fa-f]){2}|%[0-9A-Fa-f]{2}|&(?:#64|#x40|amp|quot|lt|gt|#39);/g;
 const JSON_ESCAPES: Readonly<Record<string, string>> = {
   ...{ b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' },
 };
@@ -54,8 +54,12 @@ export function decodeOnce({ text, starts }: View | { text: string; starts: null
   return { text: pieces.join(''), starts: decoded.subarray(0, length + 1) };
 }
 
-/** null for a byte that is only part of a character: nothing that is looked for is spelled with those. */
+/** null for a byte that is no character: of four bytes are only signs that stand in nothing that is looked for. */
 function characterOf(escape: string): string | null {
+  if (escape.length > 3 && escape.startsWith('%')) {
+    const decoded = Buffer.from(escape.replaceAll('%', ''), 'hex').toString();
+    return decoded.length === 1 ? decoded : null; // else spelled as UTF-8 forbids
+  }
   if (escape.startsWith('%')) {
     const code = parseInt(escape.slice(1), 16);
     return code < 0x80 ? String.fromCharCode(code) : null;

@@ -1,5 +1,5 @@
 import { IntegrityError } from '../errors';
-import { decisionArms, requestText } from '../policies/choice/arms';
+import { decisionArms, policyText } from '../policies/choice/arms';
 import type { CheckpointFiles, Feedback } from '../policies/policy-kind';
 import { ChoiceConfig } from '../schemas/choice-config';
 import type { Decision } from '../schemas/decision';
@@ -69,7 +69,11 @@ function toFeedback(
   }
   const tools = decision.toolset === null ? null : segment.toolset(decision.toolset);
   return {
-    text: requestText(decision.context.map((id) => segment.message(id))),
+    text: policyText(
+      config,
+      decision.context.map((id) => segment.message(id)),
+      tools,
+    ),
     available: decisionArms(config, tools, decision.sampled),
     arm: decision.sampled.arm,
     propensity: decision.sampled.propensity,

@@ -5,6 +5,11 @@ import { putRef } from '../storage/object-ref';
 import type { ObjectStore } from '../storage/object-store';
 import type { FinishedRollout } from './run-batch';
 
+/** A trajectory, with everything that its decisions name. */
+export interface Recorded extends Pick<FinishedRollout, 'trajectory'> {
+  readonly recording: Pick<FinishedRollout['recording'], 'messages' | 'toolsets'>;
+}
+
 /** What happened to rollouts: counts by the kind of their outcome, and of what infrastructure lost by reason. */
 export interface Tally {
   readonly outcomes: Readonly<Record<string, number>>;
@@ -17,7 +22,7 @@ export interface Tally {
  */
 export interface SegmentDraft extends Tally {
   readonly rollouts: number;
-  add(finished: FinishedRollout): void;
+  add(finished: Recorded): void;
   /** What a crash leaves, and the `ConflictError`, are those of `putRef`. */
   write(store: ObjectStore, key: string): Promise<ObjectRef>;
 }
@@ -54,7 +59,7 @@ export function createSegmentDraft(): SegmentDraft {
  * @param written ids of the messages and toolsets that the segment holds already; grows.
  */
 export function* segmentLines(
-  finished: readonly FinishedRollout[],
+  finished: readonly Recorded[],
   written = new Set<string>(),
 ): Generator<SegmentLine> {
   for (const { trajectory, recording } of finished) {

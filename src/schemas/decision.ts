@@ -31,6 +31,8 @@ export const Sampled = z.discriminatedUnion('kind', [
     propensity: z.number().positive().max(1),
     /** How many arms the request could take. */
     available: z.int().positive(),
+    /** Which ones, where tools do not say it: request arms also depend on what upstreams the gateway has. */
+    arms: z.array(z.string()).optional(),
   }),
   /** A model behind an upstream wrote the answer, and no policy of ours had a say. */
   z.strictObject({

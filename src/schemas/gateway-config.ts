@@ -103,13 +103,23 @@ export const GatewayConfig = z
   .strictObject({
     upstreams: z.record(Name, UpstreamConfig).default({}),
     models: z.record(ModelName, z.array(Target).min(1)).default({}),
+    /**
+     * Policies under names of the operator's: `{"router/planner": "planner-router"}` has the policy `planner-router` answer for the
+     * model `router/planner`. An agent whose calls have several roles is given one name, and so one policy, for each.
+     */
+    policies: z.record(ModelName, Name).default({}),
     retries: RetryConfig.prefault({}),
     breaker: BreakerConfig.prefault({}),
     /** What is replaced before anything is written; all kinds, where nothing is said. */
     privacy: PrivacyConfig.prefault({}),
     limits: LimitsConfig.prefault({}),
   })
-  .superRefine(({ upstreams, models }, context) => {
+  .superRefine(({ upstreams, models, policies }, context) => {
+    for (const name of Object.keys(policies)) {
+      if (!Object.hasOwn(models, name)) continue;
+      const message = 'this name is a model of upstreams already: expected another one';
+      context.addIssue({ code: 'custom', path: ['policies', name], message });
+    }
     for (const [model, targets] of Object.entries(models)) {
       for (const [i, { upstream }] of targets.entries()) {
         if (Object.hasOwn(upstreams, upstream)) continue;

@@ -28,6 +28,39 @@ export const RolloutConfig = z.strictObject({
 });
 export type RolloutConfig = z.infer<typeof RolloutConfig>;
 
+/** Where a run's iterations get their feedback instead of from rollouts: what real callers said about live answers of the policy. */
+export const LiveSource = z.strictObject({
+  agent: Name.describe('The agent whose live calls are read, as its keys name it.'),
+  decisions: z
+    .int()
+    .min(1)
+    .default(1000)
+    .describe('An iteration waits for at least this many decisions with feedback.'),
+  window: Duration.default('30d').describe(
+    'The first iteration reads this far back from the start of the run; each next one goes on where the last one ended.',
+  ),
+  settle: Duration.default('2m').describe(
+    'Decisions younger than this are left for later: gateways bring them to the store within RATCHET_SPOOL_SECONDS, and feedback takes its time.',
+  ),
+  costPerCall: z
+    .number()
+    .positive()
+    .nullable()
+    .default(null)
+    .describe(
+      'The cost of a decision at which its score `thrift` is 0, in millionths of the unit of the gateway’s prices; at no cost it is 1. null: no such score.',
+    ),
+  heldOut: z
+    .number()
+    .min(0)
+    .max(0.5)
+    .default(0.1)
+    .describe(
+      'Share of the texts that is not trained on, for the estimate of what a candidate is worth off-policy.',
+    ),
+});
+export type LiveSource = z.infer<typeof LiveSource>;
+
 const scorerWeights = z
   .record(z.string().min(1), z.number().positive())
   .refine((weights) => Object.keys(weights).length > 0, 'expected at least one scorer');
@@ -53,6 +86,9 @@ export const RunConfig = z.strictObject({
     .describe(
       'Tasks rolled out per iteration; passes over the train split follow each other, each shuffled.',
     ),
+  live: LiveSource.optional().describe(
+    'Learn from live feedback instead of rollouts of the train split; weights then name what feedback measured (`feedback`) and `thrift`.',
+  ),
   repeats: z.int().min(1).max(64).default(1).describe('Rollouts per task: the size of a group.'),
   temperature: z
     .number()

@@ -4,7 +4,8 @@ import { GateConfig } from './gate-config';
 import { ApprovalRecord } from './approval';
 import { Digest, Name } from './ids';
 import { ObjectRef } from './object-ref';
-import { RolloutConfig, RunConfig } from './run-config';
+import { Duration } from './duration';
+import { LiveSource, RolloutConfig, RunConfig } from './run-config';
 import { Split } from './task';
 import { TrainConfig } from './train-config';
 
@@ -135,6 +136,53 @@ export const ScoreResult = z.strictObject({
   drops: Counts,
 });
 export type ScoreResult = z.infer<typeof ScoreResult>;
+
+// collectLive ---------------------------------------------------------------------------------------------------------
+
+export const CollectLiveInput = z.strictObject({
+  run: RunKey,
+  iteration: z.int().min(0),
+  policy: Name,
+  dataset: Digest,
+  datasetName: Name,
+  /** The behaviour policy's newest checkpoint, for the batch's manifest; each decision names its own. */
+  checkpoint: Digest,
+  live: LiveSource,
+  weights: z.record(z.string(), z.number()),
+  /** Decisions before it are not read. */
+  from: z.iso.datetime(),
+  /** How long to wait for enough decisions before saying that there are not. */
+  patience: Duration,
+});
+export type CollectLiveInput = z.infer<typeof CollectLiveInput>;
+
+/** What can be trained on, and what it earned. */
+const FeedbackBatch = z.strictObject({ batches: z.array(ObjectRef).min(1), rewards: ObjectRef });
+
+export const CollectLiveResult = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('waiting'), decisions: z.int().min(0) }),
+  z.strictObject({
+    kind: z.literal('collected'),
+    /** Where the next iteration begins. */
+    to: z.iso.datetime(),
+    training: FeedbackBatch,
+    /** null where nothing was held out. */
+    heldOut: FeedbackBatch.nullable(),
+    decisions: z.int().min(0),
+    reward: Estimate.nullable(),
+    /** Decisions with feedback that teach nothing, by reason. */
+    drops: Counts,
+  }),
+]);
+export type CollectLiveResult = z.infer<typeof CollectLiveResult>;
+
+// estimateOffPolicy ---------------------------------------------------------------------------------------------------
+
+export const EstimateOffPolicyInput = z.strictObject({
+  candidate: Digest,
+  ...FeedbackBatch.shape,
+  weights: z.record(z.string(), z.number()),
+});
 
 // train ---------------------------------------------------------------------------------------------------------------
 

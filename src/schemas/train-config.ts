@@ -152,6 +152,41 @@ const ReplayConfig = z.strictObject({
     ),
 });
 
+/**
+ * Stored feedback, as a regression of what each arm is worth: for arms that differ little, such as upstreams of different prices, where
+ * taking the right one is a matter of a few percent of the reward.
+ */
+const ValueConfig = z.strictObject({
+  algorithm: z
+    .literal('value')
+    .describe('What each arm is worth, from stored feedback of this and earlier iterations.'),
+  ...optimizer,
+  ...parentOptimizer,
+  batch: batch(128),
+  epochs: z
+    .number()
+    .positive()
+    .max(1000)
+    .default(5)
+    .describe('Passes over the pool per iteration; may be a fraction.'),
+  maxExamples: z
+    .int()
+    .min(1)
+    .nullable()
+    .default(null)
+    .describe('At most this many examples per iteration, repetitions counted; null: no limit.'),
+  learningRate: learningRate(1.5e-3),
+  finalLearningRate,
+  dropout: dropout(0.5),
+  featureDropout: featureDropout(0.5),
+  decay: z
+    .number()
+    .positive()
+    .max(1)
+    .default(1)
+    .describe('Weight of an entry per iteration that passed since its last feedback.'),
+});
+
 /** Policy gradient on the iteration's own decisions with their exact propensities (Williams 1992, REINFORCE). */
 const ReinforceConfig = z.strictObject({
   algorithm: z.literal('reinforce').describe('Policy gradient on this iteration alone.'),
@@ -174,7 +209,11 @@ const ReinforceConfig = z.strictObject({
 });
 
 /** How one iteration trains a choice policy from reward alone. */
-export const TrainConfig = z.discriminatedUnion('algorithm', [ReplayConfig, ReinforceConfig]);
+export const TrainConfig = z.discriminatedUnion('algorithm', [
+  ReplayConfig,
+  ReinforceConfig,
+  ValueConfig,
+]);
 export type TrainConfig = z.infer<typeof TrainConfig>;
 export type ReplayTrainConfig = z.infer<typeof ReplayConfig>;
 export type ReinforceTrainConfig = z.infer<typeof ReinforceConfig>;

@@ -211,6 +211,15 @@ export function liveHoursPrefix(agent: string): string {
   return `${VERSION}/live-hours/${name('agent', agent)}/`;
 }
 
+/** `v1/erasures/<sha256>.json`: what was erased and must not come back. */
+export function erasureKey(sha256: string): string {
+  return `${erasuresPrefix()}${matching(HEX_256, 'sha256', sha256)}.json`;
+}
+
+export function erasuresPrefix(): string {
+  return `${VERSION}/erasures/`;
+}
+
 /** `v1/claims/<name>.json`: content that a writer relies on and has not named anywhere yet. `claim` must be unique to the write. */
 export function claimKey(claim: string): string {
   return `${claimsPrefix()}${segment('claim', claim)}.json`;

@@ -28,7 +28,15 @@ export type Place =
     }
   | {
       readonly kind:
-        'feedback' | 'live' | 'pause' | 'claim' | 'gc' | 'quarantine' | 'probe' | 'unknown';
+        | 'feedback'
+        | 'live'
+        | 'pause'
+        | 'erasure'
+        | 'claim'
+        | 'gc'
+        | 'quarantine'
+        | 'probe'
+        | 'unknown';
     };
 
 export type PlaceKind = Place['kind'];
@@ -68,6 +76,7 @@ const PLACES: readonly (readonly [RegExp, (...groups: string[]) => Place])[] = [
   ],
   [re('live/.+'), () => ({ kind: 'live' })],
   [re('pauses/(?:upstream|model|agent)/[^/]+\\.json'), () => ({ kind: 'pause' })],
+  [re(`erasures/${HEX}\\.json`), () => ({ kind: 'erasure' })],
   [re('claims/[^/]+\\.json'), () => ({ kind: 'claim' })],
   [re('gc/.+'), () => ({ kind: 'gc' })],
   [re('quarantine/.+'), () => ({ kind: 'quarantine' })],

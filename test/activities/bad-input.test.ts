@@ -26,6 +26,7 @@ import {
   type Iteration,
 } from '../helpers/small-iteration';
 import { ARMS, config as deskConfig } from './desk';
+import { ownAnswer } from '../helpers/own-answer';
 
 const KINDS: readonly DamageKind[] = ['truncated', 'altered'];
 
@@ -268,7 +269,8 @@ async function serveThroughDamage(runtime: TensorRuntime, policies: PolicyServer
     const policy = await policies.serve(digest);
     const tools = [{ type: 'function' as const, function: { name: 'refund' } }];
     const messages = [{ role: 'user' as const, content: 'my money back' }];
-    return (await policy.answer({ model: 'm', messages, tools }, { temperature: 0 }, 0)).message;
+    return ownAnswer(await policy.answer({ model: 'm', messages, tools }, { temperature: 0 }, 0))
+      .message;
   };
   const before = await ask();
   await damage(store, routingKey('served'), 'truncated');

@@ -3,6 +3,7 @@ import { createThreadRuntime } from '../../src/adapters/ort/thread-runtime';
 import { createThreadTrainer, spawnThread } from '../../src/adapters/trainer/thread-trainer';
 import { InvalidInputError, NotFoundError, NumericalError } from '../../src/errors';
 import { choicePolicy } from '../../src/policies/choice/policy';
+import { probabilitiesOf } from '../../src/policies/choice/probabilities';
 import { createPolicyServer } from '../../src/policies/choice/policy-server';
 import type {
   CheckpointFiles,
@@ -25,6 +26,7 @@ import { digestOf } from '../../src/storage/digest';
 import type { ObjectStore } from '../../src/storage/object-store';
 import { readSafetensors, writeSafetensors } from '../../src/storage/safetensors';
 import { createMemoryObjectStore } from '../fakes/memory-object-store';
+import { ownAnswer } from '../helpers/own-answer';
 
 // A small text task: each arm has words of its own, some of which no demonstration shows, among words that mean nothing.
 const WORDS: Record<string, readonly string[]> = {
@@ -363,6 +365,99 @@ describe('training from reward alone', () => {
   });
 });
 
+describe('learning what arms are worth', () => {
+  const router = ChoiceConfig.parse({
+    ...config,
+    arms: ['dear', 'cheap'].map((name) => ({ kind: 'request', name, patch: { model: name } })),
+  });
+  const prior = { dear: 0.6, cheap: 0.4 };
+  const create = { ...createJob, config: router, demonstrations: [], prior } as const;
+  const distribution = async (digest: Digest, text: string): Promise<[string, number]> =>
+    serve(digest, async (policy) => {
+      const { sampled } = await policy.answer(request(text), { temperature: 1 }, 0.3, () => true);
+      return [sampled?.arm ?? '', sampled?.propensity ?? 0];
+    });
+
+  it('begins with a prior that no text changes', async () => {
+    const created = await choicePolicy.run(create, runtime);
+    expect(created.optimizerSteps).toBe(0);
+    const digest = await commit(created.files);
+    for (const text of ['credit card', 'a flight']) {
+      const [arm, propensity] = await distribution(digest, text);
+      expect(arm).toBe('dear');
+      expect(propensity).toBeCloseTo(0.98 * 0.6 + 0.02 * 0.5, 6);
+    }
+  });
+
+  it.each([{ dear: 1 }, { dear: 1, cheap: 0 }, { dear: 1, cheap: 1, other: 1 }])(
+    'refuses the prior %j',
+    async (wrong) => {
+      await expect(choicePolicy.run({ ...create, prior: wrong }, runtime)).rejects.toThrow('prior');
+    },
+  );
+
+  it('tells arms apart that differ by a few percent, where each query was seen once', async () => {
+    const created = await choicePolicy.run(create, runtime);
+    // Cheap is as good about cards and travel and useless elsewhere; it earns a little more where it is as good.
+    const queries = makeQueries(400, 'routed');
+    const feedback = queries.map(({ text, right }, i): Feedback => {
+      const arm =
+        stream({ seed: 5, purpose: 'test.route', member: i }).next() < 0.6 ? 'dear' : 'cheap';
+      const isGood = right === 'card' || right === 'travel';
+      const reward = arm === 'dear' ? 0.9 : isGood ? 1 : 0.1;
+      return {
+        text,
+        available: ['dear', 'cheap'],
+        arm,
+        propensity: arm === 'dear' ? 0.6 : 0.4,
+        reward,
+      };
+    });
+    const parent = { digest: await commit(created.files), files: created.files };
+    const train = TrainConfig.parse({
+      algorithm: 'value',
+      batch: 16,
+      epochs: 12,
+      dropout: 0.2,
+      featureDropout: 0.2,
+    });
+    const job = await trainJob({ parent, feedback, replay: created.replay, train });
+    const digest = await commit((await choicePolicy.run(job, runtime)).files);
+    const right = await serve(digest, (policy) =>
+      Promise.all(
+        heldOut.map(async ({ text, right }) => {
+          const isGood = right === 'card' || right === 'travel';
+          const { sampled } = await policy.answer(request(text), { temperature: 0 }, 0, () => true);
+          return sampled?.arm === (isGood ? 'cheap' : 'dear') ? 1 : 0;
+        }),
+      ),
+    );
+    const share = right.reduce((sum: number, one) => sum + one, 0) / right.length;
+    expect(share).toBeGreaterThan(0.95);
+  });
+});
+
+it('says how probable arms are under a checkpoint as it acts at temperature 1', async () => {
+  const feedback = await collect(baseDigest, live.slice(0, 40), 1);
+  const probabilities = await probabilitiesOf(runtime, base.files, feedback);
+  expect(probabilities).toEqual(feedback.map(({ propensity }) => propensity));
+});
+
+it('says so of a router at the temperature that it is drawn from, which a lower one sharpens', async () => {
+  const arms = ['dear', 'cheap'].map((name) => ({ kind: 'request', name, patch: { model: name } }));
+  const prior = { dear: 3, cheap: 1 };
+  const at = async (temperature: number): Promise<number[]> => {
+    const routed = ChoiceConfig.parse({ ...config, arms, temperature, explorationFloor: 0.02 });
+    const { files } = await choicePolicy.run({ ...createJob, config: routed, prior }, runtime);
+    const digest = await commit(files);
+    await serve(digest, async (policy) => expect(policy.temperature).toBe(temperature));
+    const taken = { text: 'a card', available: ['dear', 'cheap'], arm: 'cheap' };
+    return probabilitiesOf(runtime, files, [{ ...taken, propensity: 0.5, reward: 1 }]);
+  };
+  expect((await at(1))[0]).toBeCloseTo(0.98 / 4 + 0.01, 5);
+  expect((await at(0.25))[0]).toBeCloseTo(0.98 / (1 + 3 ** 4) + 0.01, 5);
+});
+
 describe('resuming', () => {
   it('ends in the digest of an unbroken run, wherever it was broken', async () => {
     const job = await trainJob();
@@ -434,7 +529,9 @@ describe('acting', () => {
 
   it('answers with the call of the arm’s tool and records exactly how it was sampled', async () => {
     await serve(baseDigest, async (policy) => {
-      const greedy = await policy.answer(request('credit card please'), { temperature: 0 }, 0.9);
+      const greedy = ownAnswer(
+        await policy.answer(request('credit card please'), { temperature: 0 }, 0.9),
+      );
       expect(greedy).toMatchObject({
         finishReason: 'tool_calls',
         sampled: { kind: 'arm', arm: 'card', propensity: 1, available: 4 },
@@ -509,7 +606,9 @@ describe('acting', () => {
 
   it('ends the conversation with the result of the tool that it called', async () => {
     await serve(baseDigest, async (policy) => {
-      const { message } = await policy.answer(request('credit card'), { temperature: 0 }, 0);
+      const { message } = ownAnswer(
+        await policy.answer(request('credit card'), { temperature: 0 }, 0),
+      );
       const messages: Message[] = [
         { role: 'user', content: 'credit card' },
         message,
@@ -663,6 +762,68 @@ describe('training in a thread', () => {
       name: 'IntegrityError',
       code: 'Integrity',
       context: { file: 'model.safetensors' },
+    });
+  });
+});
+
+describe('a policy with tool arms and request arms', () => {
+  const cascade = ChoiceConfig.parse({
+    ...config,
+    arms: [...config.arms, { kind: 'request', name: 'llm', patch: { model: 'large' } }],
+  });
+  const job: TrainingJob = {
+    ...createJob,
+    config: cascade,
+    demonstrations: [
+      ...demonstrations,
+      ...Array.from({ length: 12 }, (_, i) => ({ text: `riddle poem number ${i}`, arm: 'llm' })),
+    ],
+  };
+  const everywhere = (): boolean => true;
+  let digest: Digest;
+  beforeAll(async () => {
+    digest = await commit((await choicePolicy.run(job, runtime)).files);
+  });
+
+  it('answers what it knows, and has an upstream asked about the rest', async () => {
+    await serve(digest, async (policy) => {
+      expect(policy.temperature).toBe(1);
+      const known = await policy.answer(request('credit card'), { temperature: 0 }, 0, everywhere);
+      expect(ownAnswer(known).sampled?.arm).toBe('card');
+      const other = await policy.answer(
+        request('a poem riddle'),
+        { temperature: 0 },
+        0,
+        everywhere,
+      );
+      expect(other).toEqual({
+        patch: { model: 'large' },
+        sampled: { kind: 'arm', arm: 'llm', propensity: 1, available: 5, arms: [...ARMS, 'llm'] },
+      });
+    });
+  });
+
+  it('masks what nobody would answer, and draws among the rest', async () => {
+    await serve(digest, async (policy) => {
+      const { sampled } = await policy.answer(request('a poem riddle'), { temperature: 1 }, 0.5);
+      expect(sampled).toMatchObject({ available: 4, arms: ARMS });
+    });
+  });
+
+  it('has the upstream go on once a tool that it called has answered, and hands back the result where there is none', async () => {
+    await serve(digest, async (policy) => {
+      const { message } = ownAnswer(
+        await policy.answer(request('credit card'), { temperature: 0 }, 0),
+      );
+      const messages: Message[] = [
+        { role: 'user', content: 'credit card' },
+        message,
+        { role: 'tool', tool_call_id: message.tool_calls?.[0]?.id ?? '', content: 'done' },
+      ];
+      const ask = (forwards?: () => boolean) =>
+        policy.answer(request('', { messages }), { temperature: 0 }, 0, forwards);
+      expect(await ask(everywhere)).toMatchObject({ sampled: { arm: 'llm', available: 1 } });
+      expect(ownAnswer(await ask()).message.content).toBe('done');
     });
   });
 });

@@ -1,10 +1,7 @@
-import { spawn } from 'node:child_process';
 import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
-import { distPath } from '../../src/adapters/dist-path';
 import { createLocalKeyFile } from '../../src/adapters/local-key-file/local-key-file';
 import { createLocalObjectStore } from '../../src/adapters/local-store';
 import { createApiKey } from '../../src/gateway/keys/api-keys';
@@ -13,6 +10,7 @@ import { stream } from '../../src/rl/counter-rng';
 import { LiveLine } from '../../src/schemas/live-line';
 import { readJsonLines } from '../../src/storage/json-objects';
 import { livePrefix } from '../../src/storage/keys';
+import { startGatewayProcess } from '../helpers/gateway-process';
 import { createChampion, championTools } from '../helpers/live-policy';
 import { temporaryHome } from '../helpers/worker-process';
 
@@ -21,45 +19,6 @@ import { temporaryHome } from '../helpers/worker-process';
 
 const KILLS = 6;
 const CLIENTS = 12;
-
-interface GatewayProcess {
-  readonly url: string;
-  end(by: NodeJS.Signals): Promise<void>;
-}
-
-async function startGateway(home: string, port: number): Promise<GatewayProcess> {
-  const child = spawn(process.execPath, [distPath('workers/cli.js'), 'gateway'], {
-    env: {
-      ...process.env,
-      RATCHET_HOME: home,
-      RATCHET_GATEWAY_PORT: String(port),
-      RATCHET_SPOOL_SECONDS: '1',
-      RATCHET_END_WITH_STDIN: '1',
-    },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  let stderr = '';
-  child.stderr.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-4_000)));
-  const url = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      if (line.startsWith('ready: ')) resolve(line.slice('ready: '.length));
-    });
-    void ended.then(() => reject(new Error(`the gateway ended before it was ready:\n${stderr}`)));
-  });
-  return {
-    url,
-    async end(by) {
-      child.kill(by);
-      await ended;
-    },
-  };
-}
-
-async function metric({ url }: GatewayProcess, name: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(new RegExp(`^ratchet_${name} (\\d+)$`, 'm').exec(text)?.[1]);
-}
 
 interface Answered {
   readonly id: string;
@@ -107,7 +66,7 @@ test('a gateway killed in the middle of calls, with the store down for a while, 
       role: 'agent',
       agent: 'desk',
     });
-    let gateway = await startGateway(home, 0);
+    let gateway = await startGatewayProcess(home, 0);
     const port = Number(new URL(gateway.url).port);
     const client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: key, maxRetries: 0 });
 
@@ -130,10 +89,10 @@ test('a gateway killed in the middle of calls, with the store down for a while, 
       const before = log.answered.length;
       await sleep(400 + 1_200 * random.next());
       if (kill === 2 || kill === 3)
-        drainFailures.push(await metric(gateway, 'drain_failures_total'));
+        drainFailures.push(await gateway.metric('drain_failures_total'));
       await gateway.end('SIGKILL');
       readBetween.push(log.answered.length - before);
-      gateway = await startGateway(home, port);
+      gateway = await startGatewayProcess(home, port);
     }
     await sleep(500);
     stop.abort();

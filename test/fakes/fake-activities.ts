@@ -1,18 +1,28 @@
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
+import type { CollectLiveActivities } from '../../activities/collect-live';
 import type { EvaluateActivities } from '../../activities/evaluate';
+import type { OffPolicyActivities } from '../../activities/estimate-off-policy';
 import type { PromoteActivities } from '../../activities/promote';
 import type { RolloutActivities } from '../../activities/rollout';
 import type { ScoreActivities } from '../../activities/score';
 import type { TrainActivities } from '../../activities/train';
 import type { Digest } from '../../src/schemas/ids';
 import type { ObjectRef } from '../../src/schemas/object-ref';
-import type { Champion, EvaluationSummary, RollOutInput } from '../../src/schemas/stages';
+import type { z } from 'zod';
+import type {
+  Champion,
+  CollectLiveInput,
+  EvaluationSummary,
+  RollOutInput,
+} from '../../src/schemas/stages';
 
 export type AllActivities = EvaluateActivities &
   PromoteActivities &
   RolloutActivities &
   ScoreActivities &
+  CollectLiveActivities &
+  OffPolicyActivities &
   TrainActivities;
 
 /** `sha256:` and the same digit 64 times, or a hexadecimal number padded with zeros. */
@@ -40,9 +50,15 @@ export interface FakeWorld {
   readonly cancelled: string[];
   /** Inputs of the rollouts, in order. */
   readonly rollOuts: RollOutInput[];
+  /** Inputs of the collections of live feedback, in order. */
+  readonly collected: z.input<typeof CollectLiveInput>[];
   /** Failures to throw, by activity, first come first served. */
   readonly failures: Map<string, Error[]>;
   gate: EvaluationSummary['decision'];
+  /** Answers of `collectLive` before it has enough: numbers of decisions. */
+  readonly waiting: number[];
+  /** How much more a candidate earns off-policy. */
+  offPolicy: number;
   drops: Record<string, number>;
   /** Resolves when training may finish; a test that wants to be in the middle of one replaces it. */
   trainGate: Promise<void>;
@@ -59,8 +75,11 @@ export function createFakeWorld(): FakeWorld {
     calls: [],
     cancelled: [],
     rollOuts: [],
+    collected: [],
     failures: new Map(),
     gate: 'pass',
+    waiting: [],
+    offPolicy: 0.1,
     drops: {},
     trainGate: Promise.resolve(),
     rollOutGate: () => Promise.resolve(),
@@ -143,6 +162,28 @@ export function createFakeActivities(world: FakeWorld): AllActivities {
         rollouts: 10,
         drops: {},
       };
+    },
+    async collectLive(input) {
+      begin('collectLive');
+      world.collected.push(input);
+      const decisions = world.waiting.shift();
+      if (decisions !== undefined) return { kind: 'waiting', decisions };
+      return {
+        kind: 'collected',
+        to: `2026-11-25T0${input.iteration}:00:00.000Z`,
+        training: { batches: [ref('live')], rewards: ref('live-rewards') },
+        heldOut: { batches: [ref('held-out')], rewards: ref('held-out-rewards') },
+        decisions: 100,
+        reward: estimate(0.7),
+        drops: world.drops,
+      };
+    },
+    async estimateOffPolicy() {
+      begin('estimateOffPolicy');
+      const logged = 0.7;
+      const value = logged + world.offPolicy;
+      const bounds = { lower: world.offPolicy - 0.01, upper: world.offPolicy + 0.01 };
+      return { n: 10, value, logged, ...bounds, effectiveN: 9, refusal: null };
     },
     async train(input) {
       begin('train');

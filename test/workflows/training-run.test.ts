@@ -294,3 +294,55 @@ test('runs are found by phase and policy, and go on where the server lacks the s
   const without = await untilAsked();
   await without.handle.terminate();
 });
+
+describe('a run that learns from live feedback', () => {
+  const live = { agent: 'desk', decisions: 100 };
+
+  test('waits until there is enough, trains on it and goes on where it ended', async () => {
+    bench.world.waiting.push(3, 40);
+    const { handle } = await untilAsked({ live, reward: { weights: { feedback: 1 } } });
+    expect(bench.world.calls.filter((name) => name === 'collectLive')).toHaveLength(4);
+    const splits = new Set(bench.world.rollOuts.map(({ selection }) => selection.split));
+    expect(splits).toEqual(new Set(['select', 'gate']));
+    const [first, , third, last] = bench.world.collected;
+    expect(Date.parse(third?.from ?? '')).toBe(Date.parse(first?.from ?? ''));
+    expect([third?.iteration, last?.iteration, last?.from]).toEqual([
+      0,
+      1,
+      '2026-11-25T00:00:00.000Z',
+    ]);
+    const status = await handle.query<RunStatus, []>('status');
+    expect(status.points.map(({ rollouts }) => rollouts)).toEqual([100, 100]);
+    const { offPolicy } = status.points[1] ?? {};
+    expect(offPolicy?.lower).toBeCloseTo(0.09);
+    expect(offPolicy?.refusal).toBeNull();
+  });
+
+  test('is not even evaluated where held-out decisions say that it earns less', async () => {
+    bench.world.offPolicy = -0.1;
+    const handle = await bench.start('trainingRun', runConfig(policyName(), { live }));
+    expect(await handle.result()).toMatchObject({
+      kind: 'gate-not-passed',
+      reasons: [expect.stringContaining('Off-policy')],
+    });
+    expect(bench.world.calls).not.toContain('compare');
+  });
+
+  test('asks a person where too much of the feedback teaches nothing', async () => {
+    bench.world.drops = { 'no-cost': 50 };
+    const handle = await bench.start('trainingRun', runConfig(policyName(), { live }));
+    const { phase } = await bench.statusWhen<RunStatus>(handle, isAt('needs-attention'));
+    expect(phase).toMatchObject({ step: 'live feedback for iteration 1 of 2' });
+    bench.world.drops = {};
+    await handle.signal('retry');
+    await bench.statusWhen<RunStatus>(handle, isAt('awaiting-approval'));
+  });
+
+  test('can be stopped while it waits', async () => {
+    bench.world.waiting.push(...Array.from({ length: 1000 }, () => 1));
+    const handle = await bench.start('trainingRun', runConfig(policyName(), { live }));
+    await bench.statusWhen<RunStatus>(handle, isAt('collecting'));
+    await handle.signal('stop');
+    expect(await handle.result()).toMatchObject({ kind: 'no-better-checkpoint' });
+  });
+});

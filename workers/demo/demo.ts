@@ -1,24 +1,18 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
-import type { Client, WorkflowHandle } from '@temporalio/client';
 import { packageRoot } from '../../src/adapters/dist-path';
 import { InvalidInputError, TransientError } from '../../src/errors';
-import { evidenceTable } from '../../src/loop/render';
 import type { RunOutcome, RunStatus } from '../../src/loop/run-state';
-import type { ApprovalRequest } from '../../src/schemas/approval';
-import { shortDigest } from '../../src/schemas/ids';
 import { RunConfig } from '../../src/schemas/run-config';
 import type { trainingRun } from '../../workflows';
-import { reviewUpdate, statusQuery } from '../../workflows/messages';
 import type { Environment } from '../env';
 import { serversDown, serversForeground } from '../servers/servers';
 import { connectClient } from '../temporal-connection';
-import { askApproval } from './ask-approval';
 import { startOwnProcess } from './child-process';
 import { learningCurveSvg } from './learning-curve-svg';
-import { pendingStage } from './pending-stage';
-import { createProgressView, type ProgressView } from './progress-view';
+import { createProgressView } from './progress-view';
 import { showServing } from './show-serving';
+import { APPROVER, describe, watch } from './watch-run';
 
 export interface DemoOptions {
   readonly yes: boolean;
@@ -27,8 +21,6 @@ export interface DemoOptions {
   readonly keep: boolean;
 }
 
-const POLL_MS = 500;
-const APPROVER = 'demo-approver';
 const SEEDS = [1, 2, 3];
 const PICTURE = 'learning-curve.svg';
 const PROJECT = 'examples/support-desk/project';
@@ -153,102 +145,6 @@ async function demoConfig(seed: number): Promise<RunConfig> {
     seed,
     approval: { ...(file['approval'] as object), approvers: [APPROVER] },
   });
-}
-
-interface Watched {
-  readonly outcome: RunOutcome;
-  readonly status: RunStatus;
-}
-
-/** Follows the run to its end; asks when it asks. */
-async function watch(
-  client: Client,
-  handle: WorkflowHandle<typeof trainingRun>,
-  view: ProgressView,
-  options: DemoOptions,
-  signal: AbortSignal,
-  onAsked: (status: RunStatus) => Promise<void>,
-): Promise<Watched> {
-  let asked = '';
-  let attention = '';
-  for (;;) {
-    signal.throwIfAborted();
-    const status = await handle.query(statusQuery);
-    const { phase } = status;
-    view.show(status, await pendingStage(client, handle.workflowId));
-    if (phase.kind === 'done') return { outcome: await handle.result(), status };
-    if (phase.kind === 'needs-attention' && attention !== phase.reason) {
-      attention = phase.reason;
-      view.say(`  needs attention at ${phase.step}: ${phase.reason}`);
-      view.say(`  go on with: ${phase.line.replace(/^temporal /, 'npm run temporal -- ')}`);
-    }
-    if (phase.kind === 'awaiting-approval' && asked !== phase.request.requestedAt) {
-      asked = phase.request.requestedAt;
-      await onAsked(status);
-      showEvidence(status, view);
-      await ask(handle, phase.request, view, options, signal);
-    }
-    await assertRunning(handle);
-    await new Promise((wake) => setTimeout(wake, POLL_MS));
-  }
-}
-
-async function assertRunning(handle: WorkflowHandle<typeof trainingRun>): Promise<void> {
-  const { status } = await handle.describe();
-  if (status.name === 'RUNNING' || status.name === 'COMPLETED') return;
-  await handle.result(); // throws what it failed with
-}
-
-function showEvidence(status: RunStatus, view: ProgressView): void {
-  for (const [title, summary] of [
-    ['Gate: held-out tasks that nothing was chosen on', status.gate],
-    ['Report: the test queries, measured once', status.report],
-  ] as const) {
-    if (summary === null) continue;
-    view.say(`\n  ${title}: ${summary.fixed} fixed, ${summary.broken} newly broken`);
-    for (const line of evidenceTable(summary).split('\n'))
-      if (!line.startsWith('| ---')) view.say(`  ${line}`);
-  }
-  view.say('');
-}
-
-async function ask(
-  handle: WorkflowHandle<typeof trainingRun>,
-  request: ApprovalRequest,
-  view: ProgressView,
-  options: DemoOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const candidate = shortDigest(request.candidate);
-  const send = async (decision: 'approve' | 'reject'): Promise<void> => {
-    await handle.executeUpdate(reviewUpdate, { args: [{ candidate, by: APPROVER, decision }] });
-    view.say(`  ${APPROVER}: ${decision} ${candidate}`);
-  };
-  if (options.yes) return send('approve');
-  const isTerminal = process.stdin.isTTY && process.stderr.isTTY;
-  if (isTerminal) return send(await askApproval(`  Approve ${candidate}? [y/n] `, signal));
-  const review = JSON.stringify({ candidate, by: APPROVER, decision: 'approve' });
-  view.say(`  Waiting for approval of ${candidate}. Approve it with:\n`);
-  view.say(
-    `    TEMPORAL_ADDRESS=${process.env['TEMPORAL_ADDRESS'] ?? ''} npm run temporal -- workflow update execute -w ${handle.workflowId} --name review --input '${review}'\n`,
-  );
-}
-
-function describe(outcome: RunOutcome): string {
-  switch (outcome.kind) {
-    case 'promoted':
-      return `promoted: ${shortDigest(outcome.champion.digest)} is champion, generation ${outcome.champion.generation}`;
-    case 'gate-not-passed':
-      return `the gate did not let it through: ${outcome.reasons.join('; ')}`;
-    case 'no-better-checkpoint':
-      return outcome.reason;
-    case 'rejected':
-      return `rejected by ${outcome.by}`;
-    case 'approval-expired':
-      return `nobody decided by ${outcome.deadline}`;
-    case 'stopped':
-      return `stopped at ${outcome.step}: ${outcome.reason}`;
-  }
 }
 
 async function writePicture(status: RunStatus): Promise<void> {

@@ -1,10 +1,15 @@
-/** A member that is to have another value, or to go. `*` in a path stands for every element of an array. */
+/**
+ * A member that is to have another value, or to go. In an array, `*` in a path stands for every element and `0`, `1`, … for one; no element
+ * can go.
+ */
 export interface JsonEdit {
   readonly path: readonly [string, ...string[]];
   /** JSON text; null takes the member out. */
   readonly to: string | null;
   /** Whether the member is put in where its object has none. @default false */
   readonly isAdded?: boolean;
+  /** Of an element: `to` comes before it, or at the end for the index behind the last one. @default false */
+  readonly isInserted?: boolean;
 }
 
 /**
@@ -42,6 +47,8 @@ interface Tree {
   readonly edit: JsonEdit | null;
   readonly members: ReadonlyMap<string, Tree>;
 }
+
+const NOTHING: Tree = { edit: null, members: new Map() };
 
 function toTree(edits: readonly JsonEdit[], depth = 0): Tree {
   const byName = new Map<string, JsonEdit[]>();
@@ -91,9 +98,8 @@ class Editor {
   value(tree: Tree): void {
     this.#match(SPACE);
     const first = this.text[this.#at];
-    const elements = tree.members.get('*');
     if (first === '{' && tree.members.size > 0) this.#object(tree.members);
-    else if (first === '[' && elements !== undefined) this.#array(elements);
+    else if (first === '[' && tree.members.size > 0) this.#array(tree.members);
     else this.#skip();
   }
 
@@ -140,9 +146,22 @@ class Editor {
     this.#at++;
   }
 
-  #array(element: Tree): void {
+  #array(elements: ReadonlyMap<string, Tree>): void {
     this.#at++;
-    while (this.#separator(']')) this.value(element);
+    let index = 0;
+    for (; this.#separator(']'); index++) {
+      const tree = elements.get(String(index)) ?? elements.get('*') ?? NOTHING;
+      const { to = null, isInserted = false } = tree.edit ?? {};
+      const start = this.#at;
+      if (isInserted) this.#patches.push({ start, end: start, text: `${to ?? ''},` });
+      this.value(tree);
+      if (to !== null && !isInserted) this.#patches.push({ start, end: this.#at, text: to });
+    }
+    const last = elements.get(String(index))?.edit;
+    if (last?.isInserted === true) {
+      const text = `${index === 0 ? '' : ','}${last.to ?? ''}`;
+      this.#patches.push({ start: this.#at, end: this.#at, text });
+    }
     this.#at++;
   }
 

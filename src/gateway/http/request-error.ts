@@ -12,7 +12,7 @@ export type ErrorType =
   | 'server_error';
 
 export interface RequestErrorOptions {
-  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 503 | typeof CLIENT_GONE;
+  readonly status: 400 | 401 | 403 | 404 | 409 | 410 | 413 | 415 | 429 | 503 | typeof CLIENT_GONE;
   readonly type?: ErrorType;
   /** `error.code`: a word that programs may compare. */
   readonly reason: string;

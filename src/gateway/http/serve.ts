@@ -27,8 +27,8 @@ export interface ServedGateway {
   /** `http://<host>:<port>`, or https; agents get this and `/v1` as their base URL. */
   readonly url: string;
   readonly port: number;
-  /** Takes no new connections, lets the calls under way finish for at most `graceMs` (default 10 s), then cuts what is left. */
-  close(graceMs?: number): Promise<void>;
+  /** Takes no new connections, lets the calls under way finish for at most `graceMs` (default 10 s), then cuts what is left. @returns how many it cut. */
+  close(graceMs?: number): Promise<number>;
 }
 
 /**
@@ -81,15 +81,22 @@ function listen(server: Server, host: string, port: number): Promise<AddressInfo
   });
 }
 
-function close(server: Server, graceMs: number): Promise<void> {
+function close(server: Server, graceMs: number): Promise<number> {
   return new Promise((resolve) => {
     // A kept-alive connection whose call has just been answered counts as idle only then.
     const sweep = setInterval(() => server.closeIdleConnections(), 20);
-    const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+    let cut = 0;
+    const deadline = setTimeout(() => {
+      // Idle ones are closed by now.
+      server.getConnections((_, open) => {
+        cut = open;
+        server.closeAllConnections();
+      });
+    }, graceMs);
     server.close(() => {
       clearInterval(sweep);
-      clearTimeout(cut);
-      resolve();
+      clearTimeout(deadline);
+      resolve(cut);
     });
   });
 }

@@ -61,7 +61,14 @@ function spoolMetrics({ spool, drain }: SpoolStatus, nowMs: number): Metric[] {
     ),
     gauge('spool_files', 'Files that are not drained, adopted ones included.', spool.files),
     gauge('spool_entries', 'Entries of this process that are not drained.', spool.entries),
-    gauge('spool_oldest_age_seconds', 'Age of the oldest entry that is not drained.', ageSeconds),
+    {
+      ...gauge(
+        'spool_oldest_age_seconds',
+        'Age of the oldest entry that is not drained.',
+        ageSeconds,
+      ),
+      across: 'max',
+    },
     counter('spool_appended_total', 'Entries made durable.', spool.appended),
     counter('spool_appended_bytes_total', 'Bytes made durable.', spool.appendedBytes),
     counter('spool_fsyncs_total', 'Calls of fdatasync.', spool.fsyncs),
@@ -82,11 +89,15 @@ function spoolMetrics({ spool, drain }: SpoolStatus, nowMs: number): Metric[] {
       'Last records that a crash cut off before they were durable.',
       spool.tornTails,
     ),
-    gauge(
-      'spool_quarantined',
-      'Pieces of damaged files that wait for a person.',
-      spool.quarantined,
-    ),
+    {
+      // In one folder, which all processes look into.
+      ...gauge(
+        'spool_quarantined',
+        'Pieces of damaged files that wait for a person.',
+        spool.quarantined,
+      ),
+      across: 'max',
+    },
     counter('drain_files_total', 'Spool files drained.', drain.files),
     counter('drain_segments_total', 'Segments put into the object store.', drain.segments),
     counter('drain_decisions_total', 'Decisions in them.', drain.decisions),
@@ -96,11 +107,14 @@ function spoolMetrics({ spool, drain }: SpoolStatus, nowMs: number): Metric[] {
       drain.unresolved,
     ),
     counter('drain_failures_total', 'Attempts to drain that failed.', drain.failures),
-    gauge(
-      'drain_failures_in_a_row',
-      'How many of them came last, without a success.',
-      drain.failuresInARow,
-    ),
+    {
+      ...gauge(
+        'drain_failures_in_a_row',
+        'How many of them came last, without a success.',
+        drain.failuresInARow,
+      ),
+      across: 'max',
+    },
     counter(
       'drain_conflicts_total',
       'Segments that were there before with other bytes.',

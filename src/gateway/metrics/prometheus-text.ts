@@ -4,12 +4,13 @@ export interface Metric {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly samples: readonly Sample[];
+  /** What several processes have together. @default sum */
+  readonly across?: 'sum' | 'max';
 }
 
 export interface Sample {
   /** Behind the metric's name: `_bucket`, `_sum`, `_count` of a histogram. */
   readonly suffix?: string;
-  /** Values hold no quotes, backslashes or line ends. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly value: number;
 }
@@ -24,10 +25,15 @@ export function toPrometheusText(metrics: readonly Metric[]): string {
   return metrics
     .map(({ name, type, help, samples }) => {
       const lines = samples.map(({ suffix = '', labels = {}, value }) => {
-        const pairs = Object.entries(labels).map(([label, text]) => `${label}="${text}"`);
+        const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escaped(text)}"`);
         return `${name}${suffix}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}\n`;
       });
       return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
     })
     .join('');
+}
+
+/** Names of models may hold anything that can be printed. */
+function escaped(text: string): string {
+  return text.replace(/[\\"]/g, '\\$&').replaceAll('\n', '\\n');
 }

@@ -34,8 +34,8 @@ export function upstreamMetrics({ models, health, budget }: Upstreams): readonly
       ),
     },
     {
-      ...{ name: 'ratchet_upstream_breaker_state', type: 'gauge' },
-      help: 'Its circuit breaker: 0 closed, 1 half-open, 2 open.',
+      ...{ name: 'ratchet_upstream_breaker_state', type: 'gauge', across: 'max' },
+      help: 'Its circuit breaker: 0 closed, 1 half-open, 2 open; of several processes, the worst.',
       samples: all.map(({ name, breaker }) => ({
         ...{ labels: { upstream: name }, value: STATES.indexOf(breaker.kind) },
       })),

@@ -1,3 +1,4 @@
+import type { RequestPatch } from '../../schemas/arm';
 import type { ChatRequest } from '../../schemas/chat';
 import type { SampledTokens, Usage } from '../../schemas/decision';
 import type { ProtocolName } from '../../schemas/gateway-config';
@@ -30,6 +31,8 @@ export interface Protocol {
   parse(text: string, interner: ToolsetInterner): ProtocolCall;
   /** The same body, but for what has to be changed: every other byte reaches the upstream as it was sent. */
   forUpstream(call: ProtocolCall, options: ForUpstream): UpstreamCall;
+  /** What request arms can change besides the model, which every protocol says; left out: nothing. */
+  readonly patching?: Patching;
   /** The answer of a policy of ours, as the body of an answer that is not streamed. Left out where no policy can answer. */
   readonly render?: (call: ProtocolCall, answer: OwnAnswer) => object;
   /** The same as the events of a stream, each as text. */
@@ -38,6 +41,15 @@ export interface Protocol {
   errorBody(error: ErrorAnswer, requestId: string): object;
   /** The same in a stream whose status is out already, as text. */
   errorEvent(error: ErrorAnswer, requestId: string): string;
+}
+
+/** The parts of a patch that a protocol needs to know how to write. */
+export type PatchPart = Exclude<keyof RequestPatch, 'model'>;
+
+export interface Patching {
+  readonly parts: ReadonlySet<PatchPart>;
+  /** The call with all of the patch but its model, in its text and in the internal form. Every other byte of the text stays. */
+  patch(call: ProtocolCall, patch: RequestPatch): ProtocolCall;
 }
 
 /** A request, read. */

@@ -1,6 +1,8 @@
 import { describeError } from '../../errors';
 import type { GatewayCounters } from '../metrics/counters';
 import { toErrorAnswer } from '../http/error-response';
+import type { CallObserver } from '../call-observer';
+import { NO_OBSERVER } from '../call-observer';
 import type { Caller } from '../model-call';
 import type { LiveUse } from '../../schemas/live-line';
 import type { RecordedCall, Recorder } from './recorder';
@@ -36,11 +38,15 @@ export interface CallRecord {
   failed(error: unknown): void;
 }
 
-/** @param rollout the session that makes the call; null for live traffic. */
+/**
+ * @param rollout the session that makes the call; null for live traffic.
+ * @param observer told of what was answered, and how the call ended.
+ */
 export function createCallRecord(
   { recorder, counters, log, now }: CallRecordDeps,
   requestId: string,
   rollout: { readonly session: string; readonly agent: string } | null,
+  observer: CallObserver = NO_OBSERVER,
 ): CallRecord {
   const { intents } = recorder;
   const ended = rollout === null ? null : recorder.begin(rollout.session);
@@ -66,6 +72,7 @@ export function createCallRecord(
     if (isOpen) intents?.close(requestId, status);
     isOpen = false;
     ended?.(isAnswer);
+    observer.ended(status);
   };
   const refused = (status: number, detail: string): void => {
     if (isOver) return;
@@ -91,14 +98,19 @@ export function createCallRecord(
     },
 
     async decide(call) {
-      if (intents === undefined) return void (await write(recorder.record(call)));
-      if (!isOpen) return; // a call whose intent could not be written is not recorded at all
-      isOpen = !(await write(recorder.record({ ...call, intent: requestId })));
+      // A call whose intent could not be written is not recorded at all.
+      const mayWrite = intents === undefined || isOpen;
+      const noted = intents === undefined ? call : { ...call, intent: requestId };
+      const isWritten = mayWrite && (await write(recorder.record(noted)));
+      if (isWritten) isOpen = false;
+      observer.decided(call.decision, isWritten);
     },
 
     async use(use) {
-      if (recorder.recordUse === undefined || !isOpen) return;
-      isOpen = !(await write(recorder.recordUse(use)));
+      const isWritten =
+        recorder.recordUse !== undefined && isOpen && (await write(recorder.recordUse(use)));
+      if (isWritten) isOpen = false;
+      observer.decided(use, isWritten);
     },
 
     isRecorded: () => isRecorded,

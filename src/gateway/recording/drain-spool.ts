@@ -1,4 +1,6 @@
 import { describeError, IntegrityError, InvalidInputError } from '../../errors';
+import { eraseSegment } from '../../erasure/erase-segment';
+import { createErasureReader, writeErasure } from '../../erasure/erasures';
 import { sha256Hex } from '../../storage/digest';
 import type { ObjectStore } from '../../storage/object-store';
 import type { LiveSegmentEntry } from '../../schemas/live-hour';
@@ -91,6 +93,7 @@ export function createSpoolDrain({
     failures: 0,
     conflicts: 0,
   };
+  const erasures = createErasureReader(store);
   let failuresInARow = 0;
   let isBehind = false;
   let isClosing = false;
@@ -125,10 +128,20 @@ export function createSpoolDrain({
 
   const drainFile = async (file: SpooledFile): Promise<void> => {
     const quarantined = spool.snapshot().quarantined;
-    const { segments, decisions, unresolved, unusable } = await toSegments(
+    const before = await erasures.read();
+    const { segments, decisions, unresolved, unusable, erased } = await toSegments(
       await file.read(),
       file.name,
+      before,
     );
+    if (erased.calls > 0) {
+      // Of an erased user's sessions other files may hold calls that do not name the user.
+      await writeErasure(
+        store,
+        { trajectories: [...erased.sessions, ...erased.answers] },
+        Date.now(),
+      );
+    }
     if (unusable.length > 0) {
       await file.quarantine(
         'entries',
@@ -147,7 +160,16 @@ export function createSpoolDrain({
         written.flat().map(({ place, entry }) => listSegments(store, place, { add: [entry] })),
       );
     }
+    // Whoever erased meanwhile may have looked before these were put.
+    const after = await erasures.read();
+    if (after.records > before.records) {
+      for (const { key } of segments) await eraseSegment(store, key, after);
+    }
     await file.remove();
+    if (erased.calls > 0) {
+      const message = `${erased.calls} live calls of erased sessions were in the spool, and were not kept`;
+      log({ level: 'warn', message });
+    }
     counters.files++;
     counters.decisions += decisions;
     counters.unresolved += unresolved;

@@ -74,10 +74,16 @@ export function redactRewards(rewards: RewardWriter, redaction: Redaction): Rewa
   return {
     async write(record) {
       const { decision, by, at, ...said } = record;
-      const agent = /^(?:live|session|answers)\/([^/]+)\//.exec(record.trajectory)?.[1] ?? null;
+      const { trajectory } = said;
+      const agent = /^(?:live|session|answers)\/([^/]+)\//.exec(trajectory)?.[1] ?? null;
+      const redacted = redaction.json(agent, said);
       return rewards.write({
-        ...redaction.json(agent, said),
-        ...{ decision, by, at },
+        ...redacted,
+        // An upstream's id of an answer, as the decision has it: pieces of one may look like an IBAN, and the two would never join.
+        trajectory: trajectory.startsWith('answers/') ? trajectory : redacted.trajectory,
+        decision,
+        by,
+        at,
       } satisfies FeedbackRecord);
     },
   };

@@ -1,4 +1,5 @@
 import { IntegrityError, TransientError } from '../../errors';
+import { createErasureReader } from '../../erasure/erasures';
 import { FeedbackRecord } from '../../schemas/feedback';
 import { canonicalJson } from '../../storage/canonical-json';
 import { sha256Hex } from '../../storage/digest';
@@ -7,10 +8,10 @@ import { rewardsKey } from '../../storage/keys';
 import { getIfPresent } from '../../storage/object-ref';
 import type { ObjectStore } from '../../storage/object-store';
 
-/** `repeated`: the record was there already; `conflict`: another one was, under the same id. */
+/** `repeated`: the record was there already; `conflict`: another one was, under the same id; `erased`: what it is about is erased, and nothing is kept of it. */
 export interface RewardWritten {
-  readonly outcome: 'written' | 'repeated' | 'conflict';
-  /** What is stored. */
+  readonly outcome: 'written' | 'repeated' | 'conflict' | 'erased';
+  /** What is stored; of something erased what was sent. */
   readonly record: FeedbackRecord;
 }
 
@@ -33,6 +34,7 @@ const RETRY_AFTER_MS = 5_000;
  * another line with the same id, and readers count an id once.
  */
 export function createRewardWriter(store: ObjectStore): RewardWriter {
+  const erasures = createErasureReader(store);
   const read = async (key: string): Promise<FeedbackRecord | null> => {
     const stored = await getIfPresent(store, key);
     return stored === null ? null : parseJson(stored.bytes, FeedbackRecord, key);
@@ -61,7 +63,14 @@ export function createRewardWriter(store: ObjectStore): RewardWriter {
     async write(record) {
       const bytes = new TextEncoder().encode(`${canonicalJson(record)}\n`);
       try {
-        return await write(record, bytes);
+        if ((await erasures.read()).hasTrajectory(record.trajectory))
+          return { outcome: 'erased', record };
+        const written = await write(record, bytes);
+        // Whoever erased meanwhile may have looked before this was written.
+        if (!(await erasures.read()).hasTrajectory(record.trajectory)) return written;
+        const day = written.record.at.slice(0, 10);
+        await store.delete(rewardsKey(day, sha256Hex(record.id)));
+        return { outcome: 'erased', record };
       } catch (cause) {
         if (cause instanceof IntegrityError) throw cause; // waiting does not help
         throw new TransientError('the feedback was not stored: send it again, under the same id', {

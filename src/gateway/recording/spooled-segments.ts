@@ -1,3 +1,5 @@
+import { NO_ERASURES, type Erasures } from '../../erasure/erasures';
+import { answerTrajectory } from '../../schemas/feedback';
 import type { LiveIntent, LiveLine, LiveUse } from '../../schemas/live-line';
 import { liveSegmentKey } from '../../storage/keys';
 import type { SegmentContents } from '../../trajectories/live-segment';
@@ -12,6 +14,8 @@ export interface SpooledSegments {
   readonly unresolved: number;
   /** Entries that no segment can hold: they are not of this format, or what they refer to has decayed. */
   readonly unusable: readonly string[];
+  /** What was left out. */
+  readonly erased: ErasedCalls;
 }
 
 export interface SpooledSegment extends SegmentContents {
@@ -34,11 +38,63 @@ const ENTRIES_PER_TURN = 100;
 
 /**
  * The live segments of a file: one per agent and hour, each entry in the hour of its own time. The same contents give the same keys and
- * bytes, whoever makes them and how often: `name` is that of the file.
+ * bytes, whoever makes them and how often: `name` is that of the file. What is erased is in none of them.
  */
 export async function toSegments(
+  contents: SpooledContents,
+  name: string,
+  erasures: Erasures = NO_ERASURES,
+): Promise<SpooledSegments> {
+  const found = erasures.isEmpty ? null : erasedIn(contents.entries, erasures);
+  return segmentsWithout(contents, name, found ?? NOTHING_ERASED);
+}
+
+/** What a file holds of sessions that are erased. */
+export interface ErasedCalls {
+  readonly sessions: ReadonlySet<string>;
+  /** The names under which feedback on their upstreams' answers lies. */
+  readonly answers: readonly string[];
+  readonly calls: number;
+}
+const NOTHING_ERASED: ErasedCalls = { sessions: new Set(), answers: [], calls: 0 };
+
+/** A user's calls are erased with the whole sessions that they are in: what one said stands in the next calls' histories. */
+function erasedIn(entries: readonly string[], erasures: Erasures): ErasedCalls {
+  const calls = entries.flatMap((text) => {
+    const call = text.startsWith(END) ? null : parse(text);
+    return call === null || call.type === 'end' ? [] : [call];
+  });
+  const sessions = new Set<string>();
+  for (const call of calls) {
+    const session = sessionOf(call);
+    if (erasures.hasTrajectory(session) || erasures.hasUser(userOf(call))) sessions.add(session);
+  }
+  const erased = calls.filter((call) => sessions.has(sessionOf(call)));
+  const answers = erased.flatMap((call) => {
+    const id = call.type === 'decision' ? call.decision.upstream?.responseId : null;
+    return call.type !== 'decision' || typeof id !== 'string'
+      ? []
+      : [answerTrajectory(call.agent, id)];
+  });
+  return { sessions, answers, calls: erased.length };
+}
+
+type Made = Exclude<SpooledCall, { type: 'end' }>;
+
+function sessionOf(call: Made): string {
+  if (call.type === 'decision') return call.session;
+  return call.type === 'use' ? call.use.session : call.intent.session;
+}
+
+function userOf(call: Made): string | undefined {
+  if (call.type === 'decision') return call.decision.user;
+  return call.type === 'use' ? call.use.user : call.intent.user;
+}
+
+async function segmentsWithout(
   { parts, entries, open }: SpooledContents,
   name: string,
+  erased: ErasedCalls,
 ): Promise<SpooledSegments> {
   const drafts = new Map<string, Draft>();
   const unusable: string[] = [];
@@ -69,6 +125,8 @@ export async function toSegments(
     const call = parse(text);
     if (call === null) {
       unusable.push(text);
+    } else if (call.type !== 'end' && erased.sessions.has(sessionOf(call))) {
+      continue;
     } else if (call.type === 'intent') {
       draftOf(call.intent.agent, call.intent.at).unresolved.push(call.intent);
       unresolved++;
@@ -100,7 +158,7 @@ export async function toSegments(
     const text = await textOf(draft, parts);
     segments.push({ key, text, decisions: draft.held, unresolved: draft.unresolved });
   }
-  return { segments, decisions, unresolved, unusable };
+  return { segments, decisions, unresolved, unusable, erased };
 }
 
 /**

@@ -116,6 +116,12 @@ export function postFeedback(deps: FeedbackDeps): Handler<Principal> {
       throw badRequest('feedback cannot correct itself: give it another id', 'invalid_value', 'id');
     }
     const { outcome, record: stored } = await deps.rewards.write(record);
+    if (outcome === 'erased') {
+      throw new RequestError('what this feedback is about was erased: nothing is kept of it', {
+        status: 410,
+        reason: 'session_erased',
+      });
+    }
     if (outcome === 'conflict') {
       throw new RequestError('other feedback was already given under this id: choose a new one', {
         status: 409,

@@ -1,13 +1,17 @@
+import type { CallObserver } from '../call-observer';
+import type { TracedRequest } from '../trace-call';
 import type { Principal } from '../keys/auth';
 import type { CallRecord, CallRecordDeps } from '../recording/call-record';
 import { createCallRecord } from '../recording/call-record';
 import type { Redaction } from '../recording/redaction';
 import type { Caller, ModelCallDeps } from '../model-call';
 import { callModel } from '../model-call';
+import { createForwards, forwardCall } from '../forward-call';
 import type { ResolvedPolicy } from '../model-name';
 import { modelName, resolveModel } from '../model-name';
 import type { Protocol, ProtocolCall } from '../protocols/protocol';
 import { readBody } from '../http/read-body';
+import type { RelayedCall } from '../relay-answer';
 import { relayAnswer } from '../relay-answer';
 import { badRequest, RequestError } from '../http/request-error';
 import type { Handler } from '../http/route';
@@ -27,6 +31,8 @@ export interface ModelCallsDeps extends ModelCallDeps, CallRecordDeps {
   readonly pauses: Pauses;
   readonly bodyLimitBytes: number;
   readonly redaction: Redaction;
+  /** A call has come in. */
+  readonly observe: (request: TracedRequest) => CallObserver;
 }
 
 /** The header that says that a live call was answered but not recorded. */
@@ -38,24 +44,40 @@ const RECORDED_HEADER = 'x-ratchet-recorded';
  */
 export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Principal> {
   const interner = new ToolsetInterner(protocol.readTools);
+  const { upstreams } = deps.models;
+  const forwards = createForwards(protocol, upstreams, deps.pauses);
 
   return async (c, { principal, requestId, gone }) => {
-    const record = createCallRecord(deps, requestId, rolloutOf(principal));
+    const observer = deps.observe({
+      ...{ protocol, requestId },
+      header: (name) => headerOf(c, name),
+    });
+    const record = createCallRecord(deps, requestId, rolloutOf(principal), observer);
     try {
       const call = protocol.parse(await readBody(c, deps.bodyLimitBytes), interner);
       const { caller, headers } = callerOf(c, principal, call, deps.redaction);
+      const isKnown = deps.models.upstreams.targets(call.request.model) !== null;
+      observer.called(caller.agent, isKnown ? call.request.model : null, caller.session);
       assertNotPaused(deps.pauses, 'agent', caller.agent);
       assertNotPaused(deps.pauses, 'model', call.request.model);
       await record.open(caller, call.request.model);
       const { claims, session } = caller;
       const model = await resolveModel(deps.models, call.request.model, session, claims);
+      if (model.kind === 'policy') observer.byPolicy(model.policy);
+      const relay = (to: Pick<RelayedCall, 'call' | 'targets' | 'forwarded'>): Promise<Answer> =>
+        relayAnswer(deps, protocol, {
+          ...to,
+          caller,
+          record,
+          observer,
+          requestId,
+          signal: gone(),
+          header: (name) => headerOf(c, name),
+        });
       const answer =
         model.kind === 'policy'
-          ? await answerByPolicy(caller, call, model, record)
-          : await relayAnswer(deps, protocol, {
-              ...{ caller, call, record, requestId, signal: gone(), targets: model.targets },
-              header: (name) => headerOf(c, name),
-            });
+          ? await answerByPolicy(caller, call, model, record, relay)
+          : await relay({ call, targets: model.targets });
       const recorded = record.isRecorded() ? {} : { [RECORDED_HEADER]: 'false' };
       return { ...answer, headers: { ...headers, ...answer.headers, ...recorded } };
     } catch (error) {
@@ -69,6 +91,7 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     call: ProtocolCall,
     model: ResolvedPolicy,
     record: CallRecord,
+    relay: (to: Pick<RelayedCall, 'call' | 'targets' | 'forwarded'>) => Promise<Answer>,
   ): Promise<Answer> {
     const { n } = call.request;
     const { render, renderStream } = protocol;
@@ -88,13 +111,16 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
         'n',
       );
     }
-    const { id, answer, recorded, atMs } = await callModel(
-      deps,
-      caller,
-      call,
-      model,
-      protocol.idPrefix,
-    );
+    const called = await callModel(deps, caller, call, model, {
+      prefix: protocol.idPrefix,
+      forwards,
+    });
+    if ('patch' in called) {
+      const { patch, choice } = called;
+      const forwarded = { asked: call, choice };
+      return relay({ ...forwardCall(protocol, upstreams, call, patch), forwarded });
+    }
+    const { id, answer, recorded, atMs } = called;
     if (recorded !== null) await record.decide(recorded);
     record.answered();
     const own = { ...answer, id, atMs, model: modelName(model.policy, model.checkpoint) };

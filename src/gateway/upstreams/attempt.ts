@@ -39,6 +39,8 @@ export type Attempt =
 export interface AttemptOptions {
   /** A header of the agent's request. */
   readonly header: (name: string) => string | undefined;
+  /** What the upstream is told besides. @default nothing */
+  readonly more?: Readonly<Record<string, string>> | undefined;
   /** Aborts when the client has gone. */
   readonly signal: AbortSignal;
   /** Called when the answer is over, however. */
@@ -57,7 +59,7 @@ export async function attempt(
   call: ProtocolCall,
   target: ModelTarget,
   { body, reader }: { readonly body: string; readonly reader: AnswerReader },
-  { header, signal, over }: AttemptOptions,
+  { header, more, signal, over }: AttemptOptions,
 ): Promise<Attempt> {
   const { transport, health, retries, clock } = upstreams;
   const { upstream } = target;
@@ -65,7 +67,7 @@ export async function attempt(
   try {
     const response = await transport.send(upstream, {
       ...{ path: protocol.path, body, signal },
-      headers: requestHeaders(protocol, upstream, header),
+      headers: { ...more, ...requestHeaders(protocol, upstream, header) },
     });
     const head = { target, response };
     if (response.status >= 300) {

@@ -13,16 +13,19 @@ export interface ModelTarget {
   readonly weight: number;
 }
 
-/** Which model names are answered by upstreams, and by which. */
+/** Which model names of the configuration are answered by upstreams, and by which, and which by a policy. */
 export interface ModelTable {
+  /** All of them. */
   readonly names: readonly string[];
   /** Which of them is asked is up to ask-upstream.ts; null if no upstream answers for the name. */
   targets(model: string): readonly [ModelTarget, ...ModelTarget[]] | null;
+  /** The policy that answers under this name; null if none does. */
+  policy(model: string): string | null;
 }
 
 /** @param keys by upstream: the API keys that the configuration refers to. */
 export function createModelTable(
-  { upstreams, models }: GatewayConfig,
+  { upstreams, models, policies }: GatewayConfig,
   keys: ReadonlyMap<string, string>,
 ): ModelTable {
   const byName = new Map(
@@ -50,8 +53,10 @@ export function createModelTable(
       targets.map((target) => toTarget(alias, target)),
     ]),
   );
+  const aliases = new Map(Object.entries(policies));
   return {
-    names: [...table.keys()],
+    names: [...table.keys(), ...aliases.keys()],
+    policy: (model) => aliases.get(model) ?? null,
     targets: (model) => (table.get(model) as [ModelTarget, ...ModelTarget[]] | undefined) ?? null,
   };
 }

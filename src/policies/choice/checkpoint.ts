@@ -93,12 +93,15 @@ export function decodeModel(files: CheckpointFiles): {
   readonly config: ChoiceConfig;
   readonly parameters: Parameters;
 } {
-  const { kind, arms, features, network, explorationFloor } = decodeJson(
+  const { kind, arms, features, network, explorationFloor, temperature } = decodeJson(
     ConfigFile,
     files,
     CONFIG_FILE,
   );
-  const config: ChoiceConfig = { kind, arms, features, network, explorationFloor };
+  const config: ChoiceConfig = {
+    ...{ kind, arms, features, network, explorationFloor },
+    ...(temperature === undefined ? {} : { temperature }), // absent stays absent: it is part of the digest
+  };
   const { tensors } = readSafetensors(fileOf(files, MODEL_FILE));
   return { config, parameters: fromTensors(config, tensors) };
 }

@@ -11,6 +11,9 @@
  * 5. Equal rows are merged into one with their count; the counts are divided by their Euclidean norm (float64, rounded
  *    once to float32). Rows come in ascending order.
  *
+ * With `context`, the text ends at the first U+001F, and what stands between that and the next ones (or the end) are words of
+ * its context, each one feature of kind `r` and n 1, as it is (see `policyText` in arms.ts).
+ *
  * Hashing trick: Weinberger et al. 2009, arXiv:0902.2206. Bags of n-grams: Joulin et al. 2016, arXiv:1607.01759.
  */
 export interface FeatureConfig {
@@ -18,6 +21,8 @@ export interface FeatureConfig {
   readonly buckets: number;
   readonly wordNgrams: readonly number[];
   readonly charNgrams: readonly number[];
+  /** @default false */
+  readonly context?: boolean | undefined;
 }
 
 /** The features of one text; both arrays have the same length, 0 for a text without words. */
@@ -36,6 +41,9 @@ const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 const KIND_WORD = 0x77; // 'w'
 const KIND_CHAR = 0x63; // 'c'
+const KIND_CONTEXT = 0x72; // 'r'
+/** Between the text and the words of its context. */
+export const CONTEXT_MARK = '\u001f';
 const SPACE = 0x20;
 
 const utf8 = new TextEncoder();
@@ -109,7 +117,8 @@ function hashCharNgrams(word: Uint8Array, n: number, emit: (hash: number) => voi
 
 /** @returns the features of `text`; deterministic, and the same on every machine. */
 export function featurize(text: string, config: FeatureConfig): Features {
-  const lower = text.slice(0, MAX_UNITS).normalize('NFC').toLowerCase();
+  const [own, ...context] = config.context === true ? text.split(CONTEXT_MARK) : [text];
+  const lower = (own ?? '').slice(0, MAX_UNITS).normalize('NFC').toLowerCase();
   const words = (lower.match(WORD) ?? []).map(bracketed);
   const mask = config.buckets - 1;
   const counts = new Map<number, number>();
@@ -119,6 +128,7 @@ export function featurize(text: string, config: FeatureConfig): Features {
   };
   for (const n of config.wordNgrams) hashWordNgrams(words, n, emit);
   for (const n of config.charNgrams) for (const word of words) hashCharNgrams(word, n, emit);
+  for (const word of context) emit(mix(fnv1a(seed(KIND_CONTEXT, 1), utf8.encode(word))));
 
   const rows = Int32Array.from(counts.keys()).sort();
   let squares = 0;

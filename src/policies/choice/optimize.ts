@@ -53,6 +53,8 @@ export interface HyperParameters {
   /** PPO's clip; only matters for rows with a decision. */
   readonly clip: number;
   readonly entropyBonus: number;
+  /** Which arms are right, or what each is worth; see objective.ts. @default 'arms' */
+  readonly learns?: 'arms' | 'values';
 }
 
 export interface Optimized extends OptimizerState {

@@ -1,3 +1,4 @@
+import { InvalidInputError } from '../../errors';
 import { stream } from '../../rl/counter-rng';
 import type { ChoiceConfig } from '../../schemas/choice-config';
 
@@ -52,6 +53,37 @@ export function zeroParameters(config: ChoiceConfig): Parameters {
 
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dimension) => product * dimension, 1);
+}
+
+/**
+ * As `initialParameters`, but what is said about each arm is its prior and nothing else: the weights of the last layers are 0.
+ *
+ * @param prior probability by arm; only their relation counts.
+ * @throws {InvalidInputError} if an arm has none, or one that is not positive, or another is named.
+ */
+export function priorParameters(
+  config: ChoiceConfig,
+  prior: Readonly<Record<string, number>>,
+  seed: number,
+): Parameters {
+  const names = config.arms.map(({ name }) => name);
+  const wrong = [
+    ...names.filter((name) => !(Number.isFinite(prior[name]) && (prior[name] as number) > 0)),
+    ...Object.keys(prior).filter((name) => !names.includes(name)),
+  ];
+  if (wrong.length > 0) {
+    throw new InvalidInputError(
+      `a prior needs a positive number for every arm, and for no other: look at ${wrong.join(', ')}`,
+    );
+  }
+  const sum = names.reduce((total, name) => total + (prior[name] as number), 0);
+  const parameters = initialParameters(config, seed);
+  parameters['output.weight'].fill(0);
+  parameters['skip.weight'].fill(0);
+  for (const [i, name] of names.entries()) {
+    parameters['output.bias'][i] = Math.log((prior[name] as number) / sum);
+  }
+  return parameters;
 }
 
 /** Standard deviation of a new embedding table: n-grams that no demonstration has are close to nothing, not noise. */

@@ -22,9 +22,15 @@ import type {
 } from '../policy-kind';
 import { decodeCheckpoint, encodeCheckpoint, FORMAT_VERSION } from './checkpoint';
 import { optimize, zeroMoments, type HyperParameters } from './optimize';
-import { initialParameters } from './parameters';
+import { initialParameters, priorParameters } from './parameters';
 import { createPolicyServer } from './policy-server';
-import { decisionRows, demonstrationRows, replayRows, type TrainingRow } from './training-rows';
+import {
+  decisionRows,
+  demonstrationRows,
+  replayRows,
+  valueRows,
+  type TrainingRow,
+} from './training-rows';
 
 /** Picks one of a fixed set of named arms per request. See the README of this folder's parent. */
 export const choicePolicy: PolicyKind = {
@@ -48,12 +54,36 @@ function nameJob(job: TrainingJob, extra: readonly string[] = []): string {
   return sha256Hex(canonicalJson([type, seed, dataset, ...rest, ...extra]));
 }
 
+/** A policy that has learned nothing: it takes each arm with the probability that it is given. */
+function createFromPrior(job: CreateJob, prior: Readonly<Record<string, number>>): TrainedPolicy {
+  const { config, seed, dataset } = job;
+  const replay = encodeReplay(emptyReplay());
+  return {
+    files: encodeCheckpoint({
+      config,
+      parameters: priorParameters(config, prior, seed),
+      moments: zeroMoments(config),
+      state: {
+        formatVersion: FORMAT_VERSION,
+        ...{ globalStep: 0, seed, iteration: 0, parent: null, dataset },
+        algorithm: sha256Hex(canonicalJson({ algorithm: 'prior', prior })),
+        replay: sha256Hex(replay),
+      },
+    }),
+    replay,
+    optimizerSteps: 0,
+    examples: 0,
+    metrics: {},
+  };
+}
+
 async function create(
   job: CreateJob,
   runtime: TensorRuntime,
   options?: TrainingOptions,
 ): Promise<TrainedPolicy> {
-  const { config, demonstrations, create: settings, seed, dataset } = job;
+  const { config, demonstrations, create: settings, seed, dataset, prior } = job;
+  if (prior !== undefined) return createFromPrior(job, prior);
   const replay = encodeReplay(emptyReplay());
   const optimized = await optimize(
     {
@@ -198,6 +228,8 @@ function trainingRows(
   switch (train.algorithm) {
     case 'reinforce':
       return decisionRows(config, feedback, { baseline: train.baseline, weight: 1 });
+    case 'value':
+      return valueRows(config, buffer, { iteration, decay: train.decay });
     case 'replay': {
       const stored = replayRows(config, buffer, { iteration, train });
       if (train.policyGradient === null) return stored;
@@ -210,6 +242,8 @@ function hyperParametersOf(train: TrainConfig): HyperParameters {
   switch (train.algorithm) {
     case 'reinforce':
       return { ...train, maxExamples: null };
+    case 'value':
+      return { ...NO_DECISIONS, ...train, learns: 'values' };
     case 'replay':
       return { ...NO_DECISIONS, ...train, ...train.policyGradient };
   }

@@ -40,6 +40,7 @@ export interface GraphHyperParameters {
   readonly maxGradNorm: number | null;
   readonly clip: number;
   readonly entropyBonus: number;
+  readonly learns?: 'arms' | 'values';
 }
 
 /**

@@ -133,6 +133,32 @@ export function replayRows(
   });
 }
 
+/**
+ * Stored feedback, to learn what each arm is worth: q is the sum of what an arm earned on a text, w how often it was taken less that. A text
+ * that was asked often counts as often.
+ *
+ * @param iteration of this training; entries count `decay` less per iteration since their last feedback.
+ */
+export function valueRows(
+  config: ChoiceConfig,
+  entries: readonly ReplayEntry[],
+  { iteration, decay }: { readonly iteration: number; readonly decay: number },
+): TrainingRow[] {
+  const { indexOf, indicesOf } = armIndex(config);
+  return entries.map((entry): TrainingRow => ({
+    ...NOTHING,
+    text: featurize(entry.text, config.features),
+    available: indicesOf(entry.available),
+    right: entry.arms.map(({ arm, reward }) => ({ arm: indexOf(arm), weight: reward })),
+    wrong: entry.arms.map(({ arm, count, reward }) => ({
+      arm: indexOf(arm),
+      weight: count - reward,
+    })),
+    wrongScale: 1,
+    weight: decay ** Math.max(0, iteration - entry.iteration),
+  }));
+}
+
 /** An iteration's own decisions, with advantages in the units of the reward. */
 export function decisionRows(
   config: ChoiceConfig,

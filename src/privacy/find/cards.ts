@@ -2,7 +2,7 @@ import { isAlphanumeric, isDigit, type Finder } from '../span';
 
 /** Beginnings and lengths of the issuers. Source: ISO/IEC 7812 and https://en.wikipedia.org/wiki/Payment_card_number */
 const ISSUERS: readonly (readonly [RegExp, ...number[]])[] = [
-  [/^4/, 13, 16, 19], // Visa
+  [/^4/, 16, 19], // Visa; those of 13 digits are gone, and one in ten European article numbers looks like them
   [/^(?:5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720)/, 16], // Mastercard
   [/^3[47]/, 15], // American Express
   [/^(?:6011|65|64[4-9])/, 16, 19], // Discover

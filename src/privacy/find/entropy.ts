@@ -1,6 +1,6 @@
 /** What people write where a secret belongs: examples, types, variables. */
 const STAND_IN =
-  /^(?:your|my|the|an?|example|sample|test|dummy|placeholder|changeme|redacted|hidden|none|null|nil|true|false|undefined|string|number|integer|boolean|required|optional|secret|password|token|process\.env|os\.environ|env\b|x{3,}|\*+|\.{2,}|[<$%#@{])/i;
+  /^(?:(?:your|my|the|an?|example|sample|test|dummy|placeholder|changeme|redacted|hidden|none|null|nil|true|false|undefined|string|number|integer|boolean|required|optional|secret|password|token|env)(?![A-Za-z0-9])|process\.env|os\.environ|x{3,}|\*+|\.{2,}|[<$%#@{])/i;
 const VARIABLE = /^[A-Z]+(?:_[A-Z]+)*$/;
 const PLAIN_WORD = /^[A-Za-z]+(?:[-_.][A-Za-z]+)*$/;
 /** Times, versions, numbers, paths and addresses are long and have digits, too. */

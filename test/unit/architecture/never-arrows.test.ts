@@ -3,7 +3,13 @@ import { join } from 'node:path';
 
 const root = join(__dirname, '../../..');
 
-const sdks = ['@aws-sdk/client-s3', 'onnxruntime-node', 'openai', 'openai/resources'];
+const sdks = [
+  '@aws-sdk/client-s3',
+  '@opentelemetry/api',
+  'onnxruntime-node',
+  'openai',
+  'openai/resources',
+];
 const everythingOfTemporal = ['workflow', 'activity', 'client', 'worker', 'common'].map(
   (name) => `@temporalio/${name}`,
 );

@@ -2,9 +2,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { createCounters } from '../../../src/gateway/metrics/counters';
+import { createCallMetrics } from '../../../src/gateway/metrics/call-metrics';
 import { gatewayMetrics, type SpoolStatus } from '../../../src/gateway/metrics/gateway-metrics';
+import { fleetMetrics } from '../../../src/gateway/metrics/fleet-metrics';
 import { upstreamMetrics } from '../../../src/gateway/metrics/upstream-metrics';
-import { NO_UPSTREAMS } from '../../../src/gateway/upstreams/upstreams';
+import type { Metric } from '../../../src/gateway/metrics/prometheus-text';
+import type { Answered } from '../../../src/gateway/call-observer';
+import { createFakeUpstreams } from '../../fakes/fake-upstreams';
 import { METRICS } from '../../../src/ports/meter';
 import { environmentTable } from '../../../workers/env';
 
@@ -36,8 +40,8 @@ function metricsTable(): string {
   );
 }
 
-/** Names of the gateway's metrics; what is in its spool does not matter. */
-function gatewayNames(): string[] {
+/** The gateway's metrics, each with a sample; what is in its spool does not matter. */
+function ofGateway(): Metric[] {
   const empty = new Proxy(
     { groupSizes: [], oldestAt: null },
     {
@@ -45,8 +49,34 @@ function gatewayNames(): string[] {
     },
   );
   const status = { spool: empty, drain: empty } as unknown as SpoolStatus;
-  return [...gatewayMetrics(createCounters(), status, 0), ...upstreamMetrics(NO_UPSTREAMS)].map(
-    ({ name }) => name,
+  const counters = createCounters();
+  counters.byStatus[200] = 1;
+  const calls = createCallMetrics();
+  const call = calls.begin();
+  call.called('desk', 'm', 's');
+  call.streams();
+  call.decided({ usage: null, costMicros: 1 } as Answered, true);
+  call.ended(200);
+  const upstreams = createFakeUpstreams({
+    upstreams: { up: { url: 'http://up.test/v1' } },
+    models: { m: [{ upstream: 'up' }] },
+  });
+  upstreams.health.failed('up', { kind: 'said' }, false);
+  return [
+    ...gatewayMetrics(counters, status, 0, new Map([['desk', new Map([['email', 1]])]])),
+    ...calls.metrics(),
+    ...upstreamMetrics(upstreams),
+    ...fleetMetrics({ running: 0, expected: 0 }, 0),
+  ];
+}
+
+function gatewayTable(): string {
+  const rows = ofGateway().map(({ name, type, help, samples }) => {
+    const labels = Object.keys(samples[0]?.labels ?? {}).filter((label) => label !== 'le');
+    return `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(' ')} | ${help} |`;
+  });
+  return ['| metric | type | labels | what it counts |', '| --- | --- | --- | --- |', ...rows].join(
+    '\n',
   );
 }
 
@@ -57,12 +87,13 @@ describe('docs/operations.md', () => {
 
   it('shows the metrics that there are', () => {
     expect(cells(between('metrics'))).toEqual(cells(metricsTable()));
+    expect(cells(between('gateway metrics'))).toEqual(cells(gatewayTable()));
   });
 
   it('names no metric and no variable that there is not', () => {
     const metrics = [
       ...Object.values(METRICS).map(({ name }) => name as string),
-      ...gatewayNames(),
+      ...ofGateway().map(({ name }) => name),
     ];
     const named = page.match(/\bratchet_[a-z_]+/g) ?? [];
     expect(named.filter((name) => !metrics.includes(name))).toEqual([]);

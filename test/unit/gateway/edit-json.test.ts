@@ -52,6 +52,18 @@ test('a path through arrays changes every element', () => {
   );
 });
 
+test('of an array one element can be changed, and others put before it or at its end', () => {
+  const text = '{"m": [ {"c":"a"} , {"c":1.50} ]}';
+  const insert = (at: string, to: string): JsonEdit => ({ path: ['m', at], to, isInserted: true });
+  expect(editJson(text, [set(['m', '0', 'c'], 'b'), insert('1', '7,8')])).toBe(
+    '{"m": [ {"c":"b"} , 7,8,{"c":1.50} ]}',
+  );
+  expect(editJson(text, [insert('2', '7')])).toBe('{"m": [ {"c":"a"} , {"c":1.50} ,7]}');
+  expect(editJson('{"m":[]}', [insert('0', '7')])).toBe('{"m":[7]}');
+  expect(editJson('{"m":[1,2]}', [set(['m', '1'], 3)])).toBe('{"m":[1,3]}');
+  expect(editJson('{"m":[1,2]}', [insert('5', '3')])).toBe('{"m":[1,2]}');
+});
+
 test('brackets and quotes within strings are text', () => {
   const text = String.raw`{"a":"}\"]{","b":["\\",{"c":"\""}],"model":"m"}`;
   expect(editJson(text, [set(['model'], 'n')])).toBe(text.replace('"m"', '"n"'));

@@ -96,4 +96,19 @@ describe('feedback', () => {
       expect(JSON.stringify(body)).not.toContain('secret');
     }
   });
+
+  test('names an upstream’s answer as its decision does, whatever its id looks like', async () => {
+    const gateway = await createFixture({ redaction: hides });
+    const agent = await gateway.key({ role: 'agent', agent: 'desk' });
+    const { status, body } = await gateway.post('/v1/feedback', agent, {
+      response_id: 'chatcmpl-secret',
+      value: true,
+      comment: 'a secret comment',
+    });
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      trajectory: 'answers/desk/chatcmpl-secret',
+      comment: 'a hidden comment',
+    });
+  });
 });

@@ -312,7 +312,7 @@ describe('a stream of Responses', () => {
 describe('a policy behind Responses, as OpenAI’s client sees it', () => {
   const question = { role: 'user' as const, content: 'give me my money back' };
 
-  const open: { close(): Promise<void> }[] = [];
+  const open: { close(): Promise<unknown> }[] = [];
   afterEach(async () => {
     for (const server of open.splice(0)) await server.close();
   });

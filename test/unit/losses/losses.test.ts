@@ -3,6 +3,7 @@ import { entropy } from '../../../src/losses/entropy';
 import { maskedLogSoftmax } from '../../../src/losses/masked-log-softmax';
 import { policyGradient } from '../../../src/losses/policy-gradient';
 import { weightedMean } from '../../../src/losses/weighted-mean';
+import { armValues } from '../../../src/losses/arm-values';
 import { wrongArms } from '../../../src/losses/wrong-arms';
 import { bool, evaluateLoss, expectClose, float64, int64, softmax } from './evaluate-loss';
 
@@ -147,4 +148,34 @@ test('a weighted mean divides by the weights, or by the denominator of a larger 
     };
   });
   expectClose([...(mean ?? []), ...(part ?? []), ...(empty ?? [])], [7 / 3, 0.7, 0]);
+});
+
+test('what an arm is worth: least where its sigmoid is its mean reward, whatever the other arms are', () => {
+  const logit = (p: number): number => Math.log(p / (1 - p));
+  const earned = [1.5, 0, 0, 2];
+  const missed = [0.5, 0, 1, 0];
+  const at = (x: readonly (readonly number[])[]) =>
+    evaluateLoss(x, (b, z) => ({
+      loss: armValues(b, z, float64(b, [2, 2], earned), float64(b, [2, 2], missed)),
+    }));
+  const z = [
+    [logit(0.75), 3],
+    [-1, 2],
+  ];
+  const { loss, gradient } = at(z);
+  const sigma = (x: number): number => 1 / (1 + Math.exp(-x));
+  expectClose(loss, [
+    -1.5 * Math.log(0.75) - 0.5 * Math.log(0.25),
+    -Math.log(1 - sigma(-1)) - 2 * Math.log(sigma(2)),
+  ]);
+  // d/dz = taken · σ(z) − earned: 0 at the mean reward, 0 for an arm that was never taken.
+  expectClose(gradient, [0, 0, sigma(-1), 2 * sigma(2) - 2]);
+});
+
+test('what an arm is worth stays finite for logits of any size', () => {
+  const { loss, gradient } = evaluateLoss([[1e4, -1e4, 0]], (b, z) => ({
+    loss: armValues(b, z, float64(b, [1, 3], [0, 1, 1]), float64(b, [1, 3], [1, 0, 1])),
+  }));
+  expectClose(loss, [2e4 + 2 * Math.log(2)]);
+  expectClose(gradient, [1, -1, 0]);
 });

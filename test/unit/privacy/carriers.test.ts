@@ -13,6 +13,11 @@ describe('a value is found', () => {
       String.raw`{"a":"{\"to\":\"x\\n${EMAIL}\"}"}`,
     ],
     ['in a URL', 'https://x.org/?q=bob%40x.com&y=1', `https://x.org/?q=${EMAIL}&y=1`],
+    [
+      'in a URL, with letters that are several bytes',
+      'q=%C3%9Cmit%40x.com',
+      `q=${placeholder('email', 'ümit@x.com')}`,
+    ],
     ['encoded twice', 'q=bob%2540x.com', `q=${EMAIL}`],
     ['in HTML', 'bob&#64;x.com', EMAIL],
     [

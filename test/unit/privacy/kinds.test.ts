@@ -40,6 +40,8 @@ const FOUND: readonly (readonly [kind: string, text: string, value: string, stan
   ['secret', 'Authorization: Bearer abcdef1234567890xyz', 'abcdef1234567890xyz'],
   ['secret', 'api_key = "9f86d081884c7d65"', '9f86d081884c7d65'],
   ['secret', 'password=hunter2!', 'hunter2!'],
+  ['secret', 'api_key=a776a02b9545829e785537a0', 'a776a02b9545829e785537a0'], // begins as `a value` does
+  ['secret', 'client_secret: theWq81LmNoP2rStUv', 'theWq81LmNoP2rStUv'],
   ['secret', '{"password":"correcthorse"}', 'correcthorse'],
   ['secret', 'postgres://admin:s3cr3tpw@db.example.com/x', 's3cr3tpw'],
   ['secret', `key:\n${PEM}\nend`, PEM.replace(/\s/g, ''), PEM],
@@ -60,6 +62,7 @@ describe('what is replaced', () => {
 
 const LEFT = [
   'order 48211 of 2024-11-23 for $1,299.00, tracking 9400110200881234567890',
+  'EAN 4859021910943 has the right check digit for a card of 13 digits',
   'ISBN 978-3-16-148410-0 and ISBN 0-306-40615-2',
   'react@18.2.0-beta.1, @types/node@20.19.43, icon@2x.png, git@github.com:a/b.git',
   'version 10.20.30.40, v1.2.3.4, see section 4.3.2.1; bind 0.0.0.0 or 127.0.0.1 or ::1',

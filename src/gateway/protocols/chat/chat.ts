@@ -4,6 +4,7 @@ import type { OwnAnswer, Protocol } from '../protocol';
 import { assertReadOnce } from '../read-once';
 import { parseChatBody } from './chat-body';
 import { createChatReader } from './chat-reader';
+import { chatPatching } from './patch-chat';
 
 const READ_MEMBERS = ['model', 'messages', 'tools', 'tool_choice', 'stream', 'n'];
 const DONE = 'data: [DONE]\n\n';
@@ -50,6 +51,8 @@ export const chat: Protocol = {
       }),
     };
   },
+
+  patching: chatPatching,
 
   render(_, answer) {
     return {

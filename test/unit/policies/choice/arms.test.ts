@@ -3,6 +3,8 @@ import {
   availableArms,
   decisionArms,
   finishedToolResult,
+  policyText,
+  requestArmIndices,
   requestText,
   toolCallId,
   toolCallMessage,
@@ -58,7 +60,67 @@ describe('the mask', () => {
   });
 });
 
+describe('the mask of a policy with request arms', () => {
+  const router = ChoiceConfig.parse({
+    arms: [
+      { kind: 'tool', name: 'refund', tool: 'refund' },
+      { kind: 'request', name: 'cheap', patch: { model: 'small' } },
+      { kind: 'request', name: 'forced', patch: { model: 'small', toolChoice: 'required' } },
+      {
+        kind: 'request',
+        name: 'tracking',
+        patch: { model: 'large', toolChoice: { function: 'track_order' } },
+      },
+    ],
+  });
+  const all = (): boolean => true;
+
+  it('leaves arms that somebody would answer, whose tools are offered', () => {
+    expect(requestArmIndices(router, { tools }, all)).toEqual([1, 2, 3]);
+    expect(requestArmIndices(router, {}, all)).toEqual([1]);
+    expect(requestArmIndices(router, { tools: [tool('x')] }, all)).toEqual([1, 2]);
+    expect(requestArmIndices(router, { tools }, ({ model }) => model === 'large')).toEqual([3]);
+  });
+
+  it('lets the agent’s own choice of tool stand', () => {
+    expect(requestArmIndices(router, { tools, tool_choice: 'none' }, all)).toEqual([1]);
+    expect(requestArmIndices(router, { tools, tool_choice: 'auto' }, all)).toEqual([1, 2, 3]);
+    expect(availableArms(router, tools, 'none')).toEqual([]);
+  });
+
+  it('is taken from a recorded decision as it stands there, one array for all', () => {
+    const named = (arms: string[]) => ({ ...sampled('cheap', arms.length), arms });
+    const first = decisionArms(router, tools, named(['refund', 'cheap']));
+    expect(first).toEqual(['refund', 'cheap']);
+    expect(decisionArms(router, null, named(['refund', 'cheap']))).toBe(first);
+    expect(() => decisionArms(router, null, named(['refund']))).toThrow(IntegrityError);
+    expect(() => decisionArms(router, null, named(['cheap', 'gone']))).toThrow(IntegrityError);
+  });
+
+  it('needs arms of different names', () => {
+    const arm = { kind: 'request', name: 'one', patch: { model: 'm' } };
+    expect(() => ChoiceConfig.parse({ arms: [arm, arm] })).toThrow('different names');
+  });
+});
+
 describe('what is read and answered', () => {
+  it('reads the context of a request where its features take it', () => {
+    const { arms } = config;
+    const withContext = ChoiceConfig.parse({ arms, features: { context: true } });
+    const messages: Message[] = [
+      { role: 'user', content: 'hello' },
+      { role: 'assistant', content: 'hi' },
+      { role: 'user', content: 'a\u001fb' },
+    ];
+    expect(policyText(config, messages, tools)).toBe('a\u001fb');
+    expect(policyText(withContext, messages, tools).split('\u001f')).toEqual([
+      ...['a b', 'turn:1', 'length:3', 'tools:2'],
+      ...['tool:escalate_to_human', 'tool:track_order', 'tool:unknown'],
+    ]);
+    const many = Array.from({ length: 17 }, (_, i) => tool(`t${i}`));
+    expect(policyText(withContext, messages, many)).not.toContain('tool:');
+  });
+
   it('reads the last user message', () => {
     const messages: Message[] = [
       { role: 'user', content: 'first' },

@@ -63,6 +63,17 @@ describe('featurize', () => {
     expect(featurize(long, config).words).toBe(820);
   });
 
+  it('takes the words of the context as they are, where it is asked to', () => {
+    const own = featurize('hello there', config);
+    const withContext = 'hello there\u001fturn:1\u001ftool:refund';
+    const { rows, words } = featurize(withContext, { ...config, context: true });
+    expect(words).toBe(2);
+    expect(rows).toHaveLength(own.rows.length + 2);
+    expect(featurize('hello there', { ...config, context: true })).toEqual(own);
+    // Without it the mark is a character like any other: checkpoints of before read as they did.
+    expect(featurize(withContext, config).words).toBeGreaterThan(2);
+  });
+
   it('stays within the table, in ascending order without repetition', () => {
     const { rows } = featurize('the quick brown fox jumps over the lazy dog', {
       ...config,

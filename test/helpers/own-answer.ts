@@ -1,0 +1,7 @@
+import { isForward, type PolicyAnswer, type PolicyChoice } from '../../src/policies/policy-server';
+
+/** What a policy answered by itself. @throws if it forwarded the request. */
+export function ownAnswer(choice: PolicyChoice): PolicyAnswer {
+  if (isForward(choice)) throw new Error(`the policy forwarded the request: ${choice.sampled.arm}`);
+  return choice;
+}
