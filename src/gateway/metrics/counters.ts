@@ -21,7 +21,7 @@ export interface ObservedCounters {
   silent: number;
   /** What cannot be recorded, and was told so. */
   rejected: number;
-  /** No model calls. */
+  /** No model calls, or such as failed. */
   skipped: number;
 }
 

@@ -28,26 +28,22 @@ const KEY_VALUE: Fields = new Map([
 ]);
 const KEY_VALUE_LIST: Fields = new Map([[1, list('values', () => KEY_VALUE)]]);
 const EVENT: Fields = new Map([
-  [1, one('timeUnixNano', { kind: 'fixed64' })],
   [2, one('name', { kind: 'string' })],
   [3, list('attributes', () => KEY_VALUE)],
 ]);
+const STATUS: Fields = new Map([[3, one('code', { kind: 'enum' })]]);
 const SPAN: Fields = new Map([
   [1, one('traceId', { kind: 'hex' })],
   [2, one('spanId', { kind: 'hex' })],
-  [4, one('parentSpanId', { kind: 'hex' })],
   [5, one('name', { kind: 'string' })],
   [7, one('startTimeUnixNano', { kind: 'fixed64' })],
   [8, one('endTimeUnixNano', { kind: 'fixed64' })],
   [9, list('attributes', () => KEY_VALUE)],
   [11, list('events', () => EVENT)],
+  [15, message('status', () => STATUS)],
 ]);
 const SCOPE_SPANS: Fields = new Map([[2, list('spans', () => SPAN)]]);
-const RESOURCE: Fields = new Map([[1, list('attributes', () => KEY_VALUE)]]);
-const RESOURCE_SPANS: Fields = new Map([
-  [1, message('resource', () => RESOURCE)],
-  [2, list('scopeSpans', () => SCOPE_SPANS)],
-]);
+const RESOURCE_SPANS: Fields = new Map([[2, list('scopeSpans', () => SCOPE_SPANS)]]);
 const REQUEST: Fields = new Map([[1, list('resourceSpans', () => RESOURCE_SPANS)]]);
 
 /** An ExportTraceServiceRequest in its JSON form. @throws {RequestError} 400 */

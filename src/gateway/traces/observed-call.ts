@@ -11,6 +11,7 @@ import { messageId } from '../recording/message-id';
 import type { RecordedCall } from '../recording/recorder';
 import type { Redaction } from '../recording/redaction';
 import type { ObservedSpan } from './read-spans';
+import { UnusableSpan } from './unusable-span';
 
 export interface ObservedCallDeps {
   readonly signingKey: Uint8Array;
@@ -19,10 +20,9 @@ export interface ObservedCallDeps {
   readonly now: () => number;
 }
 
-/** Why a span that is a model call cannot be recorded, in words for whoever sent it. They quote nothing of it. */
-export class UnusableSpan extends Error {}
-
 const MAX_NAME_LENGTH = 1_024;
+/** Models, providers, reasons: manifests list some of them. */
+const MAX_WORD_LENGTH = 256;
 const DAY_MS = 24 * 3_600_000;
 /** Spans that are older would each begin a segment of an hour that is long over. */
 const MAX_AGE_MS = 7 * DAY_MS;
@@ -66,8 +66,9 @@ export function describeObserved(
   };
   const [answer = '', ...alternatives] = output.map(add);
   const said = redaction.json(agent, {
-    ...{ provider: observed.provider, model: observed.model, responseId: observed.responseId },
-    finishReason: observed.finishReason,
+    ...{ provider: word(observed.provider), model: word(observed.model) },
+    responseId: observed.responseId === null ? null : word(observed.responseId),
+    finishReason: observed.finishReason === null ? null : word(observed.finishReason),
   });
   const decision: Decision = {
     id: createResponseId(signingKey, {
@@ -91,6 +92,10 @@ export function describeObserved(
     tools: tools.length === 0 ? null : tools,
     ...(user === null ? {} : { user }),
   };
+}
+
+function word(text: string): string {
+  return toOrdinary(text.slice(0, MAX_WORD_LENGTH)) as string;
 }
 
 /** @returns milliseconds since 1970. */

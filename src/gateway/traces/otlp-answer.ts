@@ -2,12 +2,29 @@ import type { Answer } from '../http/answer';
 import type { ErrorAnswer } from '../http/error-response';
 import type { GatewayContext } from '../http/gateway-context';
 import { headerOf } from '../http/gateway-context';
+import { RequestError } from '../http/request-error';
 
 const PROTOBUF = 'application/x-protobuf';
+const JSON_TYPE = 'application/json';
 
 /** Whether a request is in protobuf: its answer is then, too. */
 export function isProtobuf(c: GatewayContext): boolean {
-  return (headerOf(c, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() === PROTOBUF;
+  return contentType(c) === PROTOBUF;
+}
+
+/** @throws {RequestError} 415 if a request is in neither of the two. One that does not say is taken for JSON. */
+export function assertEncoding(c: GatewayContext): void {
+  if (['', JSON_TYPE, PROTOBUF].includes(contentType(c))) return;
+  throw new RequestError(
+    `the content-type is not known here: expected ${PROTOBUF} or ${JSON_TYPE}`,
+    {
+      ...{ status: 415, reason: 'unsupported_content_type' },
+    },
+  );
+}
+
+function contentType(c: GatewayContext): string {
+  return (headerOf(c, 'content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
 }
 
 export interface PartialSuccess {

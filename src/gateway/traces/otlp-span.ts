@@ -11,6 +11,8 @@ export interface OtlpSpan {
   readonly startNs: bigint | null;
   /** null for a span that has not ended. */
   readonly endNs: bigint | null;
+  /** Whether what it is about failed. */
+  readonly isError: boolean;
   readonly attributes: Attributes;
   readonly events: readonly OtlpEvent[];
 }
@@ -19,9 +21,9 @@ export interface OtlpEvent {
   readonly attributes: Attributes;
 }
 
-const Loose = z.unknown();
+const Loose = z.unknown().optional();
 const Listed = z.array(Loose).nullish();
-const KeyValue = z.looseObject({ key: z.string(), value: Loose.optional() });
+const KeyValue = z.looseObject({ key: z.string().nullish(), value: Loose });
 const KeyValues = z.array(KeyValue).nullish();
 const Event = z.looseObject({ name: z.string().nullish(), attributes: KeyValues });
 // As loose as what follows can bear: what is wrong with one span must not cost the others.
@@ -32,7 +34,10 @@ const Span = z.looseObject({
   endTimeUnixNano: Loose,
   attributes: KeyValues,
   events: z.array(Event).nullish(),
+  status: z.looseObject({ code: Loose }).nullish(),
 });
+/** Of OTLP's `Status.StatusCode`; the name is what other writers of protobuf's JSON say. */
+const ERROR: readonly unknown[] = [2, 'STATUS_CODE_ERROR'];
 /** An ExportTraceServiceRequest in the JSON form of OTLP 1.x. */
 const Request = z.looseObject({
   resourceSpans: z
@@ -40,28 +45,24 @@ const Request = z.looseObject({
     .nullish(),
 });
 
-export interface ReadRequest {
-  readonly spans: readonly OtlpSpan[];
-  /** How many spans are none. */
-  readonly malformed: number;
-}
-
-/** @throws {RequestError} 400 if it is no request of the trace service. */
-export function readRequest(json: unknown): ReadRequest {
+/** The spans of a request, each as it was sent: see `toSpan`. @throws {RequestError} 400 if it is no request of the trace service. */
+export function spansOf(json: unknown): readonly unknown[] {
   const { resourceSpans } = validate(Request, json);
-  const all = (resourceSpans ?? [])
+  return (resourceSpans ?? [])
     .flatMap(({ scopeSpans }) => scopeSpans ?? [])
     .flatMap(({ spans }) => spans ?? []);
-  const spans = all.map((span) => Span.safeParse(span)).flatMap(({ data }) => data ?? []);
-  return { spans: spans.map(toSpan), malformed: all.length - spans.length };
 }
 
-function toSpan(span: z.infer<typeof Span>): OtlpSpan {
+/** @returns null if it is no span. */
+export function toSpan(sent: unknown): OtlpSpan | null {
+  const { data: span } = Span.safeParse(sent);
+  if (span === undefined) return null;
   return {
     traceId: idOf(span.traceId, 32),
     spanId: idOf(span.spanId, 16),
     startNs: timeOf(span.startTimeUnixNano),
     endNs: timeOf(span.endTimeUnixNano),
+    isError: ERROR.includes(span.status?.code),
     attributes: toAttributes(span.attributes),
     events: (span.events ?? []).map(({ name, attributes }) => ({
       ...{ name: name ?? '', attributes: toAttributes(attributes) },
@@ -83,7 +84,7 @@ function timeOf(time: unknown): bigint | null {
 }
 
 function toAttributes(list: z.infer<typeof KeyValues>): Attributes {
-  return new Map((list ?? []).map(({ key, value }) => [key, plain(value)]));
+  return new Map((list ?? []).map(({ key, value }) => [key ?? '', plain(value)]));
 }
 
 /** An AnyValue as JSON; null for what is none. Bounded in depth: the body is. */

@@ -1,6 +1,7 @@
 import type { Usage } from '../../schemas/decision';
 import { genAiMessages } from './conventions/genai-messages';
 import type { Convention, Said } from './conventions/observed';
+import type { JsonTexts } from './json-texts';
 import type { Attributes, OtlpSpan } from './otlp-span';
 
 /** A model call as a span describes it. */
@@ -26,10 +27,13 @@ export function isModelCall({ attributes }: OtlpSpan): boolean {
   return MODEL_CALLS.includes(attributes.get('gen_ai.operation.name'));
 }
 
-/** @returns null if the span does not hold what was answered: its agent does not capture what is said. */
-export function readModelCall(span: OtlpSpan): ObservedSpan | null {
+/**
+ * @returns null if the span does not hold what was answered: its agent does not capture what is said, or the call failed.
+ * @throws {UnusableSpan} if what it holds cannot be read.
+ */
+export function readModelCall(span: OtlpSpan, json: JsonTexts): ObservedSpan | null {
   for (const convention of CONVENTIONS) {
-    const said = convention(span);
+    const said = convention(span, json);
     if (said === null || said.output.length === 0) continue;
     const { attributes } = span;
     const text = (...names: string[]): string | null => firstText(attributes, names);

@@ -53,8 +53,9 @@ class WireReader {
     this.#count();
     const message: Record<string, unknown> = {};
     while (this.#at < end) {
-      const tag = Number(this.#varint(end));
+      const tag = this.#number(end);
       const [number, wireType] = [Math.floor(tag / 8), tag % 8];
+      if (number === 0) throw malformed('fields to have numbers');
       const known = fields.get(number);
       if (known === undefined) {
         this.#skip(wireType, end);
@@ -102,7 +103,7 @@ class WireReader {
   }
 
   #length(end: number): number {
-    const length = Number(this.#varint(end));
+    const length = this.#number(end);
     if (length > end - this.#at) throw cut();
     return length;
   }
@@ -113,6 +114,14 @@ class WireReader {
     if (count > end - start) throw cut();
     this.#at += count;
     return start;
+  }
+
+  /** A tag or a length. Beyond 2^53 it is not exact, and beyond the end of any body. */
+  #number(end: number): number {
+    const byte = this.bytes[this.#at] ?? 0x80;
+    if (byte >= 0x80 || this.#at >= end) return Number(this.#varint(end));
+    this.#at++;
+    return byte; // nearly all of them are one byte
   }
 
   #varint(end: number): bigint {

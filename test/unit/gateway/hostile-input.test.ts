@@ -260,7 +260,10 @@ test(`${BODIES} bodies, mutated and broken`, async () => {
         ...{
           method: 'POST',
           body,
-          headers: { authorization: `Bearer ${keys[who]}`, 'x-ratchet-agent': 'desk' },
+          headers: {
+            ...{ authorization: `Bearer ${keys[who]}`, 'x-ratchet-agent': 'desk' },
+            'content-type': 'application/json',
+          },
         },
       });
       statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);

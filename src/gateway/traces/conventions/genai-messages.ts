@@ -1,8 +1,7 @@
 import type { Message } from '../../../schemas/message';
-import type { OtlpSpan } from '../otlp-span';
 import { isObject } from '../otlp-span';
-import type { Said } from './observed';
-import { list, parsed, roleOf, textOr, toolCall, toolOf } from './observed';
+import type { Convention } from './observed';
+import { list, roleOf, textOr, toolCall, toolOf } from './observed';
 
 const DETAILS = 'gen_ai.client.inference.operation.details';
 
@@ -12,23 +11,23 @@ const DETAILS = 'gen_ai.client.inference.operation.details';
  *
  * Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
  */
-export function genAiMessages({ attributes, events }: OtlpSpan): Said | null {
+export const genAiMessages: Convention = ({ attributes, events }, json) => {
   const details = events.find(({ name }) => name === DETAILS)?.attributes;
   const holder = attributes.has('gen_ai.output.messages') ? attributes : details;
   if (holder === undefined) return null;
-  const at = (name: string): unknown => parsed(holder.get(name) ?? attributes.get(name));
-  const answers = list(at('gen_ai.output.messages')).filter(isObject);
-  const instructions = instructionsOf(at('gen_ai.system_instructions'));
+  const at = (name: string): unknown => holder.get(name) ?? attributes.get(name);
+  const listed = (name: string): readonly unknown[] => json.list(at(name), name);
+  const answers = listed('gen_ai.output.messages').filter(isObject);
   return {
     input: [
-      ...instructions,
-      ...list(at('gen_ai.input.messages')).filter(isObject).flatMap(messagesOf),
+      ...instructionsOf(json.read(at('gen_ai.system_instructions'))),
+      ...listed('gen_ai.input.messages').filter(isObject).flatMap(messagesOf),
     ],
     output: answers.map((answer) => ({ ...contentOf(answer), role: 'assistant' as const })),
     finishReason: textOr(answers[0]?.['finish_reason']),
-    tools: list(at('gen_ai.tool.definitions')).flatMap((tool) => toolOf(tool) ?? []),
+    tools: listed('gen_ai.tool.definitions').flatMap((tool) => toolOf(tool, json) ?? []),
   };
-}
+};
 
 function instructionsOf(value: unknown): Message[] {
   if (typeof value === 'string') return [{ role: 'system', content: value }];

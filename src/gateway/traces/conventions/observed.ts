@@ -1,5 +1,7 @@
-import type { Message, Tool } from '../../../schemas/message';
+import type { Message, Tool, ToolCall } from '../../../schemas/message';
+import type { JsonTexts } from '../json-texts';
 import type { OtlpSpan } from '../otlp-span';
+import { isObject } from '../otlp-span';
 
 /** What one way of writing calls into spans says of the messages of a call. Roles and tool calls may be anybody's still. */
 export interface Said {
@@ -11,8 +13,11 @@ export interface Said {
   readonly tools: readonly Tool[];
 }
 
-/** null where the span says nothing in this way. What it says and cannot be read is left out. */
-export type Convention = (span: OtlpSpan) => Said | null;
+/**
+ * @returns null where the span says nothing in this way.
+ * @throws {UnusableSpan} where what it says cannot be read.
+ */
+export type Convention = (span: OtlpSpan, json: JsonTexts) => Said | null;
 
 const ROLES: Readonly<Record<string, Message['role']>> = {
   ...{ system: 'system', developer: 'developer', user: 'user', assistant: 'assistant' },
@@ -32,11 +37,7 @@ export function textOr(value: unknown): string | null {
   return value === null || value === undefined ? null : JSON.stringify(value);
 }
 
-export function toolCall(
-  id: unknown,
-  name: unknown,
-  args: unknown,
-): { id: string; type: 'function'; function: { name: string; arguments: string } } {
+export function toolCall(id: unknown, name: unknown, args: unknown): ToolCall {
   return {
     id: textOr(id) ?? '',
     type: 'function',
@@ -44,46 +45,28 @@ export function toolCall(
   };
 }
 
-/** A member that holds JSON as text, as attributes must where their values are plain. Other values as they are. */
-export function parsed(value: unknown): unknown {
-  if (typeof value !== 'string') return value;
-  try {
-    return JSON.parse(value) as unknown;
-  } catch {
-    return value; // plain text
-  }
-}
-
+/** What is no list is an empty one. */
 export function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
 /** A tool's description in any of the forms in use; null for what is none. */
-export function toolOf(value: unknown): Tool | null {
-  const tool = parsed(value);
-  if (typeof tool !== 'object' || tool === null) return null;
-  const {
-    type,
-    function: inner,
-    name,
-    description,
-    parameters,
-    input_schema: schema,
-  } = tool as Record<string, unknown>;
-  const said =
-    typeof inner === 'object' && inner !== null ? (inner as Record<string, unknown>) : {};
+export function toolOf(value: unknown, json: JsonTexts): Tool | null {
+  const tool = json.read(value);
+  if (!isObject(tool)) return null;
+  const { type, function: inner, name, description, parameters, input_schema: schema } = tool;
+  const said = isObject(inner) ? inner : {};
   const called = said['name'] ?? name;
   if (typeof called !== 'string' || called === '') {
     return typeof type === 'string' && type !== 'function' ? (tool as Tool) : null;
   }
+  const takes = parameters ?? schema;
   return {
     type: 'function',
     function: {
       ...{ ...said, name: called },
       ...(typeof description === 'string' ? { description } : {}),
-      ...(parameters === undefined && schema === undefined
-        ? {}
-        : { parameters: parsed(parameters ?? schema) }),
+      ...(takes === undefined ? {} : { parameters: json.read(takes) }),
     },
   };
 }

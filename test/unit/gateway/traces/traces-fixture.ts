@@ -1,6 +1,7 @@
 import { createSpoolDrain } from '../../../../src/gateway/recording/drain-spool';
 import { createRewardWriter } from '../../../../src/gateway/recording/reward-writer';
 import { createSpoolRecorder } from '../../../../src/gateway/recording/spool-recorder';
+import type { Recorder } from '../../../../src/gateway/recording/recorder';
 import type { Spool } from '../../../../src/gateway/recording/spool';
 import {
   readConversations,
@@ -30,12 +31,13 @@ export interface TracesFixture {
 export async function createTracesFixture(
   overrides: Partial<GatewayDeps> = {},
   maxBytes?: number,
+  around: (recorder: Recorder) => Recorder = (recorder) => recorder,
 ): Promise<TracesFixture> {
   const spools = await createSpoolFixture();
   const { spool } = spools.open(maxBytes === undefined ? {} : { maxBytes });
   const store = createMemoryObjectStore();
   const drain = createSpoolDrain({ spool, store });
-  const recorder = createSpoolRecorder({ spool });
+  const recorder = around(createSpoolRecorder({ spool }));
   const gateway = await createFixture({
     recorder,
     rewards: createRewardWriter(store),
