@@ -6,6 +6,7 @@ import { JsonTexts } from './json-texts';
 import { describeObserved, type ObservedCallDeps } from './observed-call';
 import { toSpan, type OtlpSpan } from './otlp-span';
 import { isModelCall, readModelCall } from './read-spans';
+import { ToolResults } from './tool-results';
 import { UnusableSpan } from './unusable-span';
 
 export interface ObserveDeps extends ObservedCallDeps {
@@ -59,12 +60,16 @@ export async function observeSpans(
   };
 
   const modelCalls: OtlpSpan[] = [];
+  const results = new ToolResults();
   for (const one of sent) {
     if (isTurnOver()) await giveTurn();
     const span = toSpan(one);
     if (span === null) reject(new UnusableSpan('it is not a span of OTLP'));
     else if (isModelCall(span)) modelCalls.push(span);
-    else tally.skipped++;
+    else {
+      results.add(span);
+      tally.skipped++;
+    }
   }
 
   const writing: Promise<PromiseSettledResult<void>>[] = [];
@@ -78,9 +83,11 @@ export async function observeSpans(
   for (const span of modelCalls) {
     try {
       const call = readModelCall(span, json);
-      if (call !== null)
-        writing.push(settled(recorder.record(describeObserved(deps, agent, call))));
-      else if (span.isError) tally.skipped++;
+      if (call !== null) {
+        const input = results.complete(span.traceId, call.input);
+        const recorded = describeObserved(deps, agent, { ...call, input });
+        writing.push(settled(recorder.record(recorded)));
+      } else if (span.isError) tally.skipped++;
       else tally.silent++;
     } catch (error) {
       reject(error);

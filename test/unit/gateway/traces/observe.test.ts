@@ -95,7 +95,7 @@ test('one span that cannot be recorded does not cost the others', async () => {
   );
   const answer = await traces.send(body);
   expect(answer.body['partialSuccess']).toMatchObject({ rejectedSpans: '5' });
-  expect((await traces.conversations()).flatMap(({ calls }) => calls)).toHaveLength(1);
+  expect(await traces.calls()).toHaveLength(1);
 });
 
 test('tools that are called, their results, and several choices keep their form', async () => {
@@ -117,7 +117,7 @@ test('tools that are called, their results, and several choices keep their form'
     ]),
   });
   await traces.send(request(span(attributes)));
-  const [call] = (await traces.conversations()).flatMap(({ calls }) => calls);
+  const [call] = await traces.calls();
   const fn = { name: 'refund', arguments: '{"eur":5}' };
   expect(call?.messages.slice(1)).toEqual([
     { role: 'user', content: 'money back' },
@@ -141,13 +141,13 @@ test('feedback finds an observed call by its session and by the id that the upst
   ]) {
     expect((await traces.gateway.post('/v1/feedback', traces.key, said)).status).toBe(200);
   }
-  const [call] = (await traces.conversations()).flatMap(({ calls }) => calls);
+  const [call] = await traces.calls();
   expect(call?.sessionFeedback).toMatchObject([{ value: 1 }]);
   expect(call?.feedback).toMatchObject([{ value: 0 }]);
 });
 
 test('a full spool asks the exporter to come again', async () => {
-  const full = await createTracesFixture({}, 1);
+  const full = await createTracesFixture({}, { maxBytes: 1 });
   try {
     await full.send(request(span(chatAttributes())));
     const { status, headers, body } = await full.send(request(span(chatAttributes())));
