@@ -1,5 +1,6 @@
 // Tests are grouped by what they need. `unit`, `contract`, `gradcheck`, `activities` and `replay` need nothing but Node;
-// `workflows`, `crash` and `e2e` need the provisioned Temporal server, `minio` a MinIO.
+// `workflows`, `crash` and `e2e` need the provisioned Temporal server, `minio` a MinIO,
+// `clients` a Python and its package index.
 const swc = [
   '@swc/jest',
   {
@@ -28,6 +29,8 @@ const minio = {
   globalTeardown: '<rootDir>/test/helpers/minio-teardown.cjs',
 };
 
+const clients = { globalSetup: '<rootDir>/test/helpers/clients-setup.cjs' };
+
 module.exports = {
   projects: [
     project('unit'),
@@ -39,6 +42,7 @@ module.exports = {
     project('replay'),
     project('crash', server),
     project('e2e', server),
+    project('clients', clients),
     project('record', server), // by hand: `npm run record-histories`
   ],
 };

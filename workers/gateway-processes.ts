@@ -7,6 +7,7 @@ import type { Environment } from './env';
 import { FromProcess, type ToProcess } from './gateway-messages';
 import { createFleetReports } from './gateway-reports';
 import { createLog } from './log';
+import { NODE_FLAGS } from './node-flags';
 
 /** Before a process that ended by itself is started again; doubled with each that follows. */
 const BACKOFF_MS = 500;
@@ -38,7 +39,10 @@ export async function runGatewayProcesses(
   const pauses = new Set<NodeJS.Timeout>();
   let [restarts, isStarting] = [0, true];
 
-  cluster.setupPrimary({ exec: distPath('workers/cli.js'), args: ['gateway'] });
+  cluster.setupPrimary({
+    ...{ exec: distPath('workers/cli.js'), args: ['gateway'] },
+    execArgv: [...NODE_FLAGS],
+  });
   const variables = { RATCHET_GATEWAY_PORT: String(port), RATCHET_END_WITH_STDIN: '0' };
 
   const gather = async (): Promise<Extract<ToProcess, { type: 'gathered' }>> => {

@@ -9,7 +9,10 @@ export const CALLS = {
 } as const;
 export type CallKind = keyof typeof CALLS;
 
-/** Bytes with numbers of eight digits in them that are written anew for each call, so that no two calls say the same. */
+/**
+ * Bytes with numbers in them that are written anew for each call, so that no two calls say the same. As letters, `a` for 0: eight digits, most
+ * of them zeros, could be a telephone number, and redaction would look up each.
+ */
 export interface Template {
   readonly bytes: Buffer;
   /** Writes `value` (below 10^8) wherever the template's text has `mark`. */
@@ -19,6 +22,7 @@ type Mark = typeof CALL_MARK | typeof SESSION_MARK;
 
 export const CALL_MARK = '<<call>>'; // as long as the number
 export const SESSION_MARK = '<<sess>>';
+const LETTER_A = 97;
 
 export function template(text: string): Template {
   const bytes = Buffer.from(text, 'latin1');
@@ -28,8 +32,13 @@ export function template(text: string): Template {
   return {
     bytes,
     set(mark, value) {
-      const digits = String(value).padStart(mark.length, '0');
-      for (const at of offsets.get(mark) ?? []) bytes.write(digits, at, 'latin1');
+      for (const at of offsets.get(mark) ?? []) {
+        let rest = value;
+        for (let i = mark.length - 1; i >= 0; i--) {
+          bytes[at + i] = LETTER_A + (rest % 10);
+          rest = Math.floor(rest / 10);
+        }
+      }
     },
   };
 }

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { IntegrityError, NotFoundError } from '../errors';
 import type { PolicyAnswer, PolicyServer, ServedPolicy } from '../policies/policy-server';
 import { isForward } from '../policies/policy-server';
@@ -14,6 +14,7 @@ import type { Models, ResolvedPolicy } from './model-name';
 import { unknownModel } from './model-name';
 import type { ProtocolCall, UpstreamAnswer } from './protocols/protocol';
 import type { RecordedCall } from './recording/recorder';
+import { randomCall } from './keys/random-call';
 import { CALL_BYTES, createResponseId, type ResponseIdPrefix } from './keys/response-id';
 import type { SessionClaims } from './keys/session-token';
 import type { ModelTarget } from './upstreams/model-table';
@@ -105,7 +106,7 @@ export async function callModel(
   const asked = [caller.session, turn, context, toolset?.id, request.tool_choice];
   const seed =
     caller.claims === null || caller.claims.draw === null
-      ? randomBytes(CALL_BYTES)
+      ? randomCall()
       : hashOf(signingKey, [...asked, model.checkpoint, sampling.temperature]);
   const { sampled } = answer;
   const isDecision = sampled !== null;
@@ -148,7 +149,7 @@ export function describeUpstreamCall(
   const { finishReason, tokens, responseId, itemIds, usage } = answer;
   const decision: Decision = {
     id: createResponseId(signingKey, {
-      ...{ agent, session, isDecision: true, call: randomBytes(CALL_BYTES) },
+      ...{ agent, session, isDecision: true, call: randomCall() },
     }),
     sequence: turnOf(request) + 1,
     ...{ context, usage, latencyMs },

@@ -5,7 +5,7 @@ import { policiesPrefix } from '../storage/keys';
 import type { ObjectStore } from '../storage/object-store';
 import type { Routing } from '../storage/routing';
 import { readRouting } from '../storage/routing';
-import { LruMap } from './lru-map';
+import { RecentMap } from './recent-map';
 
 /** Which checkpoint answers for a policy, at most `pollMs` old. */
 export interface RoutingReader {
@@ -79,14 +79,14 @@ export function splitTraffic(routing: Routing, stickyUnit: string, nowMs: number
 }
 
 /** Enough for any deployment; more names than this are somebody guessing, and must not fill the memory. */
-const MAX_CACHED = 1_000;
+const MAX_CACHED = 500;
 
 function cachedReads<K, V>(
   read: (key: K) => Promise<V>,
   pollMs: number,
   now: () => number,
 ): (key: K) => Promise<V> {
-  const cache = new LruMap<K, Cached<V>>(MAX_CACHED);
+  const cache = new RecentMap<K, Cached<V>>(MAX_CACHED);
   const underWay = new Map<K, Promise<V>>();
 
   const refresh = async (key: K): Promise<V> => {

@@ -1,7 +1,7 @@
 import { messageId } from '../gateway/recording/message-id';
 import type { RecordedCall } from '../gateway/recording/recorder';
 import type { Redaction } from '../gateway/recording/redaction';
-import { LruMap } from '../gateway/lru-map';
+import { RecentMap } from '../gateway/recent-map';
 import type { Decision } from '../schemas/decision';
 import type { Message, Tool } from '../schemas/message';
 import { privacySettings, type PrivacyConfig } from '../schemas/privacy-config';
@@ -11,12 +11,12 @@ import { createPlaceholders } from './placeholder';
 import { createRedactor, type Redactor } from './redactor';
 
 /** Ids of messages without anything to replace; about 5 MB. Agents send their whole history with each call. */
-const KEPT_CLEAN = 32_768;
+const KEPT_CLEAN = 16_384;
 /** Messages that were replaced, of at most so many characters. */
-const KEPT_CHANGED = 2_048;
+const KEPT_CHANGED = 1_024;
 const MAX_KEPT_LENGTH = 16_384;
 /** Texts of sessions' names. */
-const KEPT_NAMES = 4_096;
+const KEPT_NAMES = 2_048;
 
 interface Replaced {
   readonly id: string;
@@ -25,8 +25,8 @@ interface Replaced {
 
 interface AgentRedaction {
   readonly redactor: Redactor;
-  readonly clean: LruMap<string, true>;
-  readonly changed: LruMap<string, Replaced>;
+  readonly clean: RecentMap<string, true>;
+  readonly changed: RecentMap<string, Replaced>;
   readonly toolsets: WeakMap<
     readonly Tool[],
     { readonly id: string; readonly tools: readonly Tool[] } | 'clean'
@@ -52,8 +52,8 @@ export function createRedaction(config: PrivacyConfig, key: Uint8Array): Redacti
     };
     return {
       redactor: createRedactor(privacySettings(config, agent), placeholder, onReplaced),
-      clean: new LruMap(KEPT_CLEAN),
-      changed: new LruMap(KEPT_CHANGED),
+      clean: new RecentMap(KEPT_CLEAN),
+      changed: new RecentMap(KEPT_CHANGED),
       toolsets: new WeakMap(),
     };
   };
@@ -66,7 +66,7 @@ export function createRedaction(config: PrivacyConfig, key: Uint8Array): Redacti
     return own;
   };
 
-  const names = new LruMap<string, string>(KEPT_NAMES);
+  const names = new RecentMap<string, string>(KEPT_NAMES);
 
   return {
     call({ user, ...call }) {

@@ -67,14 +67,14 @@ test('a router learns from what live callers said, is promoted, and serves them 
       view: { show: () => undefined, say: () => undefined },
       signal: new AbortController().signal,
     });
-    expect(outcome.kind).toBe('promoted');
+    expect(outcome).toMatchObject({ kind: 'promoted' }); // the difference shows why not
     expect(offPolicy?.refusal).toBeNull();
     expect(offPolicy?.lower).toBeGreaterThan(0);
     const { dear, cheap, router } = heldOut as NonNullable<typeof heldOut>;
     expect(dear.costPerCall).toBe(10 * cheap.costPerCall);
     expect(cheap.resolution).toBeLessThan(0.8 * dear.resolution);
-    expect(router.resolution).toBeGreaterThan(0.92 * dear.resolution);
-    expect(router.costPerCall).toBeLessThan(0.85 * dear.costPerCall);
+    expect(router.resolution).toBeGreaterThan(0.98 * dear.resolution);
+    expect(router.costPerCall).toBeLessThan(0.62 * dear.costPerCall);
   } finally {
     for (const stop of stops.toReversed()) await stop();
   }
@@ -83,10 +83,19 @@ test('a router learns from what live callers said, is promoted, and serves them 
 async function configOf({ tasks }: DatasetSource): Promise<RunConfigInput> {
   const path = join(__dirname, '../../examples/model-router/run.json');
   const file = JSON.parse(await readFile(path, 'utf8')) as RunConfigInput;
-  // Not all: redaction takes a few ids of answers for account numbers, and feedback on those finds no decision.
+  // Not all: one call that was not recorded, or not judged, would keep the run waiting.
   const customers = tasks.filter(({ split }) => split === 'train').length;
   return {
     ...{ ...file, policy: NAME, dataset: NAME, report: false },
+    // A fifth of the customers: four times the passes over them. 285 tasks for the gate cannot show a fall of less than 2 points.
+    train: { algorithm: 'value', epochs: 20, finalLearningRate: 0.1 },
+    gate: {
+      target: 'value',
+      guardrails: [
+        { metric: 'resolution', margin: 0.05 },
+        { metric: 'thrift', margin: 0 },
+      ],
+    },
     live: {
       ...(file.live as NonNullable<typeof file.live>),
       decisions: Math.floor(0.95 * customers),

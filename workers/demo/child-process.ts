@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { distPath } from '../../src/adapters/dist-path';
 import { TransientError } from '../../src/errors';
+import { NODE_FLAGS } from '../node-flags';
 
 /** One of our own processes, started and stopped with the caller. */
 export interface OwnProcess {
@@ -42,7 +43,7 @@ export async function startOwnProcess(options: StartOptions): Promise<OwnProcess
   const { name, args, env, logFile, readyWithinMs = 60_000 } = options;
   await mkdir(dirname(logFile), { recursive: true });
   const log = createWriteStream(logFile, { flags: 'a' });
-  const child = spawn(process.execPath, [distPath('workers/cli.js'), ...args], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, distPath('workers/cli.js'), ...args], {
     env: { ...env, RATCHET_END_WITH_STDIN: '1' },
     stdio: ['pipe', 'pipe', 'pipe'],
   });

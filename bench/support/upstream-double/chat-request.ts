@@ -19,6 +19,7 @@ const ToolCall = z.strictObject({
     ...{ name: Name, arguments: z.string() },
     parsed_arguments: z.unknown().optional(),
   }),
+  index: z.int().optional(), // OpenAI's client for Python keeps it of a stream
 });
 const named = { name: z.string().min(1).optional() };
 
@@ -34,7 +35,7 @@ const Message = z.discriminatedUnion('role', [
     content: Text.nullish(),
     refusal: z.string().nullish(),
     tool_calls: z.array(ToolCall).min(1).optional(),
-    annotations: z.array(z.unknown()).optional(),
+    annotations: z.array(z.unknown()).nullish(),
     parsed: z.unknown().optional(), // OpenAI's own client adds it, and `parsed_arguments`
     audio: z.null().optional(),
     function_call: z.null().optional(),

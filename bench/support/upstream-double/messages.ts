@@ -1,4 +1,4 @@
-import { LruMap } from '../../../src/gateway/lru-map';
+import { RecentMap } from '../../../src/gateway/recent-map';
 import {
   askedOfMessages,
   checkTurns,
@@ -15,7 +15,7 @@ const MAX_STORED = 1_000;
 
 /** Anthropic's Messages. Source: https://docs.anthropic.com/en/api/messages */
 export function createMessages(): DoubleProtocol {
-  const stored = new LruMap<string, readonly Message[]>(MAX_STORED);
+  const stored = new RecentMap<string, readonly Message[]>(MAX_STORED);
 
   const before = ({ thread }: MessagesRequest): readonly Message[] => {
     if (thread?.type !== 'continue') return [];

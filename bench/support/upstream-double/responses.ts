@@ -1,4 +1,4 @@
-import { LruMap } from '../../../src/gateway/lru-map';
+import { RecentMap } from '../../../src/gateway/recent-map';
 import { event, idOf, type CallContext, type DoubleProtocol } from './protocol';
 import { invalid } from './refusal';
 import {
@@ -16,7 +16,7 @@ const MAX_STORED = 1_000;
 
 /** Responses. Source: https://platform.openai.com/docs/api-reference/responses */
 export function createResponses(): DoubleProtocol {
-  const stored = new LruMap<string, readonly Item[]>(MAX_STORED);
+  const stored = new RecentMap<string, readonly Item[]>(MAX_STORED);
 
   const before = ({ previous_response_id: id }: ResponsesRequest): readonly Item[] => {
     if (id === null || id === undefined) return [];

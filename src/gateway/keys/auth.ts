@@ -1,7 +1,7 @@
 import type { ApiKeyRecord, ApiKeyStore, Role } from './api-keys';
 import { API_KEY_PREFIX } from './api-keys';
 import { createApiKeyVerifier } from './api-key-verifier';
-import { LruMap } from '../lru-map';
+import { RecentMap } from '../recent-map';
 import { forbidden, unauthorized } from '../http/request-error';
 import type { SessionClaims } from './session-token';
 import { isExpired, SESSION_TOKEN_PREFIX, verifySessionToken } from './session-token';
@@ -39,7 +39,7 @@ export function createAuthenticate(
 ): Authenticate {
   const verifyApiKey = apiKeys === null ? null : createApiKeyVerifier(apiKeys, now, onKeyUse);
   // By the whole key, so that only what was verified to its last character is found. A signature stays right; time goes on.
-  const verified = new LruMap<string, SessionClaims>(KEPT_SESSIONS);
+  const verified = new RecentMap<string, SessionClaims>(KEPT_SESSIONS);
   const claimsOf = (key: string): SessionClaims => {
     const known = verified.get(key);
     if (known !== undefined && !isExpired(known, now())) return known;

@@ -5,6 +5,7 @@ import { liveSegmentKey } from '../../storage/keys';
 import type { SegmentContents } from '../../trajectories/live-segment';
 import type { SpooledContents } from './spool';
 import { SpooledCall } from './spool-entry';
+import { withoutTokens } from './without-tokens';
 
 /** What becomes of one spool file. */
 export interface SpooledSegments {
@@ -61,7 +62,7 @@ const NOTHING_ERASED: ErasedCalls = { sessions: new Set(), answers: [], calls: 0
 /** A user's calls are erased with the whole sessions that they are in: what one said stands in the next calls' histories. */
 function erasedIn(entries: readonly string[], erasures: Erasures): ErasedCalls {
   const calls = entries.flatMap((text) => {
-    const call = text.startsWith(END) ? null : parse(text);
+    const call = text.startsWith(END) ? null : parseHead(text);
     return call === null || call.type === 'end' ? [] : [call];
   });
   const sessions = new Set<string>();
@@ -122,7 +123,7 @@ async function segmentsWithout(
   for (const [index, text] of entries.entries()) {
     if (index % ENTRIES_PER_TURN === ENTRIES_PER_TURN - 1) await new Promise(setImmediate);
     if (isAnswered(text, isOpen)) continue;
-    const call = parse(text);
+    const call = parseHead(text);
     if (call === null) {
       unusable.push(text);
     } else if (call.type !== 'end' && erased.sessions.has(sessionOf(call))) {
@@ -147,7 +148,7 @@ async function segmentsWithout(
       for (const id of [...needed, decision.output]) draft.parts.add(id);
       const known = draft.sessions.get(session) ?? { agent, decisions: [] };
       draft.sessions.set(session, known);
-      known.decisions.push(decisionText(text, call));
+      known.decisions.push(decisionText(text, call) ?? decisionJson(text));
       const { at, policy, upstream } = decision;
       draft.held.push({ at, policy, ...(upstream === undefined ? {} : { upstream }) });
       decisions++;
@@ -171,11 +172,29 @@ function isAnswered(text: string, isOpen: ReadonlySet<string>): boolean {
 const INTENT = '{"type":"intent",';
 const END = '{"type":"end",';
 
-/** The decision's JSON as it stands in the entry, where its writer put it last; writing a long one again costs as much as reading it. */
-function decisionText(text: string, call: Extract<SpooledCall, { type: 'decision' }>): string {
-  const { type, session, agent, decision } = call;
+/**
+ * The decision's JSON as it stands in the entry, where its writer put it last; writing a long one again costs as much as reading it.
+ *
+ * @returns null for an entry that is written in another way.
+ */
+function decisionText(
+  text: string,
+  call: Extract<SpooledCall, { type: 'decision' }>,
+): string | null {
+  const { type, session, agent } = call;
   const before = `${JSON.stringify({ type, session, agent }).slice(0, -1)},"decision":`;
-  return text.startsWith(before) ? text.slice(before.length, -1) : JSON.stringify(decision);
+  return text.startsWith(before) ? text.slice(before.length, -1) : null;
+}
+
+/** @param text an entry that was read before. */
+function decisionJson(text: string): string {
+  const { decision } = JSON.parse(text) as Extract<SpooledCall, { type: 'decision' }>;
+  return JSON.stringify(decision);
+}
+
+/** All of the call but a decision's token ids, where they can be left out. */
+function parseHead(text: string): SpooledCall | null {
+  return parse(withoutTokens(text) ?? text);
 }
 
 function parse(text: string): SpooledCall | null {

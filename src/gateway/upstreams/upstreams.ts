@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { LimitsConfig } from '../../schemas/agent-limits';
 import { durationMs } from '../../schemas/duration';
 import { GatewayConfig } from '../../schemas/gateway-config';
-import { LruMap } from '../lru-map';
+import { RecentMap } from '../recent-map';
 import { createModelTable, type ModelTable } from './model-table';
 import { createRetryBudget, type RetryBudget } from './retry-budget';
 import { createUpstreamHealth, type UpstreamHealth } from './upstream-health';
@@ -36,7 +36,7 @@ export interface Upstreams {
   readonly retries: RetrySettings;
   readonly budget: RetryBudget;
   /** Which upstream holds an answer, or a conversation, that calls may go on from. */
-  readonly holders: LruMap<string, string>;
+  readonly holders: RecentMap<string, string>;
   readonly clock: Clock;
   /** What the configuration says of agents. */
   readonly limits: LimitsConfig;
@@ -45,7 +45,7 @@ export interface Upstreams {
 /** Retries that may be saved up: enough for the calls that are under way when an upstream dies. */
 const BUDGET_BURST = 20;
 /** About 10 MB. What is forgotten is found by its session, see ask-upstream.ts. */
-const MAX_HOLDERS = 50_000;
+const MAX_HOLDERS = 25_000;
 
 export const REAL_CLOCK: Clock = {
   now: Date.now,
@@ -82,7 +82,7 @@ export function createUpstreams(
       slow: retries.slow,
     },
     budget: createRetryBudget({ ratio: retries.budget, burst: BUDGET_BURST }),
-    holders: new LruMap(MAX_HOLDERS),
+    holders: new RecentMap(MAX_HOLDERS),
   };
 }
 

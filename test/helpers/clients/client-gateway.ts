@@ -60,12 +60,19 @@ function config(double: UpstreamDouble): object {
   };
 }
 
-export async function startClientGateway(): Promise<ClientGateway> {
+/**
+ * @param configOf the gateway's configuration.
+ * @param keyNames the environment variables that hold the double's key, as it says.
+ */
+export async function startClientGateway(
+  configOf = config,
+  keyNames = ['DOUBLE_KEY'],
+): Promise<ClientGateway> {
   const double = await startUpstreamDouble({ retryAfterSeconds: RETRY_AFTER_SECONDS });
   const folder = await temporaryHome();
   const { home } = folder;
   const configFile = join(home, 'gateway.json');
-  await writeFile(configFile, JSON.stringify(config(double)));
+  await writeFile(configFile, JSON.stringify(configOf(double)));
   const child = spawn(process.execPath, [distPath('workers/cli.js'), 'gateway'], {
     env: {
       ...process.env,
@@ -74,7 +81,7 @@ export async function startClientGateway(): Promise<ClientGateway> {
       RATCHET_GATEWAY_CONFIG: configFile,
       RATCHET_SPOOL_SECONDS: '1',
       RATCHET_END_WITH_STDIN: '1',
-      DOUBLE_KEY: 'double-key',
+      ...Object.fromEntries(keyNames.map((name) => [name, 'double-key'])),
     },
     stdio: ['pipe', 'pipe', 'pipe'],
   });

@@ -85,6 +85,30 @@ test('the other choices of an answer are in the segment too', async () => {
   expect(merged.messages.get('second')).toEqual(second);
 });
 
+test('token ids and log-probabilities reach the segment as they were recorded, in whatever order they were written', async () => {
+  const { spool } = open();
+  const tokens = { prompt: [1, 2, 3], completion: [4, 5], logprobs: [-0.5, -1.25e-8] };
+  const { prompt, ...rest } = tokens;
+  const sampled = { kind: 'text', finishReason: 'stop' } as const;
+  const recorder = createSpoolRecorder({ spool });
+  await recorder.record(recordedCall({ id: 'a', sampled: { ...sampled, tokens } }));
+  const turned = { ...rest, prompt };
+  await recorder.record(recordedCall({ id: 'b', sampled: { ...sampled, tokens: turned } }));
+  await spool.append({
+    text: JSON.stringify({
+      ...{ type: 'decision', agent: 'desk', session: 's' }, // another order
+      decision: recordedCall({ id: 'c', sampled: { ...sampled, tokens } }).decision,
+    }),
+  });
+  await spool.seal('now');
+  await createSpoolDrain({ spool, store }).drain();
+  const merged = mergeSessions(await readLiveLines(store, 'desk', DAY));
+  const decisions = merged.trajectories.flatMap((trajectory) => trajectory.decisions);
+  expect(decisions.map((one) => [one.id, one.sampled])).toEqual(
+    ['a', 'b', 'c'].map((id) => [id, { ...sampled, tokens }]),
+  );
+});
+
 describe('a drain that is killed', () => {
   test.each([false, true])(
     'at any put (answer lost: %s) is repeated to the same objects with the same bytes',

@@ -1,0 +1,3 @@
+import { pythonClient } from '../helpers/clients/python-clients';
+
+pythonClient('anthropic', ['client_anthropic.py']);
