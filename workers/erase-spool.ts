@@ -2,6 +2,7 @@ import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasCode } from '../src/adapters/local-store/fs-errors';
+import { scanFrames } from '../src/adapters/spool/frames';
 import { createSpoolDrain } from '../src/gateway/recording/drain-spool';
 import type { ObjectStore } from '../src/storage/object-store';
 import type { Environment } from './env';
@@ -28,14 +29,14 @@ export async function eraseSpool(
   names: readonly string[],
 ): Promise<SpoolErased> {
   const { root, maxAgeMs } = env.spool;
-  const before = await logsIn(root);
-  if (before.length > 0) {
+  const logs = await logsIn(root);
+  if (logs.length > 0) {
     const drain = createSpoolDrain({ spool: await openSpool(env), store });
     await drain.drain();
     await drain.close(GRACE_MS);
   }
   const until = Date.now() + maxAgeMs + GRACE_MS;
-  let waiting = before;
+  let waiting = await filled(logs);
   while (waiting.length > 0) {
     const still = new Set(await logsIn(root));
     waiting = waiting.filter((log) => still.has(log));
@@ -53,6 +54,21 @@ async function logsIn(root: string): Promise<string[]> {
       if (name.endsWith('.log')) logs.push(join(root, folder, name));
   }
   return logs;
+}
+
+/** A gateway that has nothing to do keeps a file that it has begun and nobody will drain. */
+async function filled(logs: readonly string[]): Promise<string[]> {
+  const isFilled = async (log: string): Promise<boolean> => {
+    try {
+      const { frames, damaged } = scanFrames(await readFile(log));
+      return damaged.length > 0 || frames.some(({ kind }) => kind !== 'file');
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return false; // drained meanwhile
+      throw error;
+    }
+  };
+  const are = await Promise.all(logs.map(isFilled));
+  return logs.filter((_, i) => are[i]);
 }
 
 async function eraseQuarantine(

@@ -101,6 +101,7 @@ function callText(call: ConversationCall, parent: ConversationCall | undefined):
     ...(sampled.kind === 'arm'
       ? [`arm ${terminalText(sampled.arm, 40)} (p = ${sampled.propensity.toFixed(3)})`]
       : []),
+    ...(decision.observed === undefined ? [] : ['observed']),
     ...(usage === null ? [] : [`${usage.promptTokens}+${usage.completionTokens} tokens`]),
     ...(decision.costMicros === undefined ? [] : [costText(decision.costMicros)]),
     `${(decision.latencyMs / 1_000).toFixed(2)} s`,

@@ -40,6 +40,8 @@ import {
   openAiModels,
 } from './routes/models';
 import { listUpstreams } from './routes/upstreams';
+import { postTraces } from './routes/traces';
+import { otlpError } from './traces/otlp-answer';
 import { openSession } from './routes/sessions';
 import { storedResponses } from './routes/stored-responses';
 import type { RoutingReader } from './routing-reader';
@@ -74,6 +76,8 @@ export interface GatewayDeps {
   readonly rewards: RewardWriter | null;
   /** @default 4 MiB */
   readonly bodyLimitBytes?: number;
+  /** Of what comes to `/v1/traces`, packed or unpacked: a batch holds hundreds of conversations. @default 16 MiB */
+  readonly tracesLimitBytes?: number;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
   readonly counters?: GatewayCounters;
@@ -92,6 +96,7 @@ export type Gateway = Hono<GatewayEnv>;
 /** The HTTP app. It listens nowhere (see http/serve.ts) and keeps nothing but caches, so any number of them can stand side by side. */
 export function createGateway({
   bodyLimitBytes = 4 * 1024 * 1024,
+  tracesLimitBytes = 16 * 1024 * 1024,
   now = Date.now,
   counters = createCounters(),
   log = () => undefined,
@@ -164,6 +169,14 @@ export function createGateway({
       ),
     );
   }
+  app.post(
+    '/v1/traces',
+    routes.admit(
+      ['agent'],
+      postTraces({ recorder, redaction, counters, signingKey, tracesLimitBytes, now, log }),
+      { errorBody: ({ body }) => body, errorAnswer: otlpError },
+    ),
+  );
   app.get('/healthz', routes.open(health()));
   app.get('/readyz', routes.open(readiness({ routing, spoolStatus, report })));
   app.get('/metrics', metrics(report));

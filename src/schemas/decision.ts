@@ -94,6 +94,8 @@ export const Decision = z.strictObject({
       conversationId: z.string().optional(),
     })
     .optional(),
+  /** Not a call of ours: a trace told of it, and these are its ids there. `upstream` is then as the trace names it. */
+  observed: z.strictObject({ traceId: z.string(), spanId: z.string() }).optional(),
   sampled: Sampled,
   sampling: Sampling,
   /** null where the upstream does not say. */

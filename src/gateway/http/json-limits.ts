@@ -16,7 +16,15 @@ const BRACKET_OR_QUOTE = /["[\]{}]/g;
  * @throws {RequestError} 400
  */
 export function assertParseable(text: string, maxNodes: number): void {
-  if (text.length < SHORT) return;
+  if (text.length >= SHORT) countNodes(text, maxNodes);
+}
+
+/**
+ * How many strings, objects and arrays a text holds, names of members included, if it is JSON.
+ *
+ * @throws {RequestError} 400 if they are more than `maxNodes`, or nested too deeply.
+ */
+export function countNodes(text: string, maxNodes: number): number {
   let [depth, nodes] = [0, 0];
   BRACKET_OR_QUOTE.lastIndex = 0;
   for (
@@ -33,6 +41,7 @@ export function assertParseable(text: string, maxNodes: number): void {
     if (found === '"') BRACKET_OR_QUOTE.lastIndex = endOfString(text, match.index);
     else if (++depth > MAX_DEPTH) throw tooDeep();
   }
+  return nodes;
 }
 
 /** @returns the index behind the closing quote. */

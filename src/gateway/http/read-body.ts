@@ -4,13 +4,18 @@ import { assertDecodable, decodeBody } from './decode-body';
 import type { GatewayContext } from './gateway-context';
 import { headerOf } from './gateway-context';
 
+/** The request's body as text. @throws {RequestError} as `readBytes` does. */
+export async function readBody(c: GatewayContext, limitBytes: number): Promise<string> {
+  return (await readBytes(c, limitBytes)).toString('utf8');
+}
+
 /**
- * The request's body as text, unpacked if it came packed (`content-encoding`).
+ * The request's body, unpacked if it came packed (`content-encoding`).
  *
  * @throws {RequestError} 413 as soon as more than `limitBytes` are announced, have come or were unpacked, the rest unread; 415 for a packing
  *   that is not known, before anything is read.
  */
-export async function readBody(c: GatewayContext, limitBytes: number): Promise<string> {
+export async function readBytes(c: GatewayContext, limitBytes: number): Promise<Buffer> {
   const encoding = headerOf(c, 'content-encoding');
   const isPacked = encoding !== undefined && !/^(?:identity)?$/i.test(encoding);
   if (isPacked) assertDecodable(encoding);
@@ -22,9 +27,8 @@ export async function readBody(c: GatewayContext, limitBytes: number): Promise<s
       ? await readWebStream(c.req.raw.body, limitBytes)
       : await readIncoming(incoming, limitBytes);
   const bytes = chunks.length === 1 ? asBuffer(chunks[0]) : Buffer.concat(chunks);
-  if (!isPacked || bytes.length === 0) return bytes.toString('utf8');
-  const unpacked = await decodeBody(bytes, encoding, limitBytes, () => tooLarge(limitBytes));
-  return unpacked.toString('utf8');
+  if (!isPacked || bytes.length === 0) return bytes;
+  return decodeBody(bytes, encoding, limitBytes, () => tooLarge(limitBytes));
 }
 
 function readIncoming(incoming: IncomingMessage, limitBytes: number): Promise<Uint8Array[]> {

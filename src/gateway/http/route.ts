@@ -36,6 +36,8 @@ export type Handler<P> = (c: GatewayContext, admission: Admission<P>) => Promise
 /** How a route's clients expect to be told what all routes tell. */
 export interface Manners {
   readonly errorBody: (error: ErrorAnswer, requestId: string) => unknown;
+  /** The whole answer to an error, where it is not always JSON; `errorBody` is not asked then. */
+  readonly errorAnswer?: (c: GatewayContext, error: ErrorAnswer) => Answer;
   /** Where they look for the request's id, beside `x-request-id`. */
   readonly requestIdHeader?: string;
 }
@@ -86,8 +88,10 @@ export function createRoutes({ authenticate, counters, log }: RouteDeps): Routes
       const message = `${c.req.method} ${c.req.path} failed with ${answer.status}`;
       log({ level: 'error', message, requestId, error: describeError(error) });
     }
-    const body = manners.errorBody(answer, requestId);
-    return send(c, requestId, { ...answer, body }, manners);
+    const told = manners.errorAnswer?.(c, answer) ?? {
+      ...{ ...answer, body: manners.errorBody(answer, requestId) },
+    };
+    return send(c, requestId, told, manners);
   };
   const guarded =
     <P>(letIn: (c: GatewayContext) => Promise<P>, handle: Handler<P>, manners: Manners = USUAL) =>

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { GatewayContext } from './gateway-context';
-import type { Answer } from './answer';
+import type { Answer, StreamAnswer } from './answer';
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -32,12 +32,17 @@ export function sendAnswer(
     });
     return RESPONSE_ALREADY_SENT;
   }
-  const text = 'text' in answer ? answer.text : JSON.stringify(answer.body);
-  const contentType = 'text' in answer ? answer.contentType : 'application/json';
+  const contentType = 'contentType' in answer ? answer.contentType : 'application/json';
+  const body = bodyOf(answer);
   const sent = { 'content-type': contentType, ...headers };
-  if (outgoing === undefined) return c.body(text, status as ContentfulStatusCode, sent);
-  outgoing.writeHead(status, { ...sent, 'content-length': Buffer.byteLength(text) }).end(text);
+  if (outgoing === undefined) return c.body(body, status as ContentfulStatusCode, sent);
+  outgoing.writeHead(status, { ...sent, 'content-length': Buffer.byteLength(body) }).end(body);
   return RESPONSE_ALREADY_SENT;
+}
+
+function bodyOf(answer: Exclude<Answer, StreamAnswer>): string | Uint8Array<ArrayBuffer> {
+  if ('bytes' in answer) return answer.bytes;
+  return 'text' in answer ? answer.text : JSON.stringify(answer.body);
 }
 
 /** As fast as the client reads: what it does not take yet is not asked for. */

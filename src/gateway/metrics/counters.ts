@@ -8,10 +8,26 @@ export interface GatewayCounters {
   failed: number;
   /** Live calls that were answered although they could not be recorded. */
   unrecorded: number;
+  /** Spans that came in traces. */
+  readonly observed: ObservedCounters;
   /** Requests by the HTTP status of their answer. */
   byStatus: Record<number, number>;
 }
 
+export interface ObservedCounters {
+  /** Model calls that were recorded; one that was sent again counts again. */
+  recorded: number;
+  /** Model calls without what was answered: their agent does not capture messages. */
+  silent: number;
+  /** What cannot be recorded, and was told so. */
+  rejected: number;
+  /** No model calls, or such as failed. */
+  skipped: number;
+}
+
 export function createCounters(): GatewayCounters {
-  return { answered: 0, refused: 0, failed: 0, unrecorded: 0, byStatus: {} };
+  return {
+    ...{ answered: 0, refused: 0, failed: 0, unrecorded: 0, byStatus: {} },
+    observed: { recorded: 0, silent: 0, rejected: 0, skipped: 0 },
+  };
 }

@@ -32,6 +32,14 @@ export function gatewayMetrics(
       counters.unrecorded,
     ),
     {
+      ...{ name: 'ratchet_gateway_observed_spans_total', type: 'counter' },
+      help: 'Spans that came in traces: recorded model calls, those without an answer (silent), rejected, and other spans (skipped).',
+      samples: Object.entries(counters.observed).map(([outcome, value]) => ({
+        labels: { outcome },
+        value: value as number,
+      })),
+    },
+    {
       ...{ name: 'ratchet_redactions_total', type: 'counter' },
       help: 'Values replaced by placeholders before they were written, by agent and kind.',
       samples: Array.from(redactions, ([agent, kinds]) =>

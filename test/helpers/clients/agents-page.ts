@@ -10,7 +10,7 @@ const ROOT = join(__dirname, '../../..');
 /** Where the page says that the gateway is. */
 const PAGE_URL = 'http://127.0.0.1:8787';
 
-/** A fenced block of docs/agents.md. */
+/** A fenced block of a page of docs/. */
 export interface Snippet {
   /** The heading that it stands under. */
   readonly section: string;
@@ -18,9 +18,9 @@ export interface Snippet {
   readonly code: string;
 }
 
-export function readSnippets(): Snippet[] {
-  const page = readFileSync(join(ROOT, 'docs/agents.md'), 'utf8');
-  return page.split(/^## /m).flatMap((part) => {
+export function readSnippets(page = 'docs/agents.md'): Snippet[] {
+  const markdown = readFileSync(join(ROOT, page), 'utf8');
+  return markdown.split(/^## /m).flatMap((part) => {
     const section = part.split('\n', 1)[0] ?? '';
     const fences = [...part.matchAll(/^```(\w*)\n(.*?)^```$/gms)];
     return fences.map(([, language = '', code = '']) => ({ section, language, code }));
@@ -60,7 +60,10 @@ export async function runSnippet(
   const { PATH, HOME } = process.env;
   const child = spawn(command, args, {
     cwd: ROOT, // where Node finds the packages
-    env: { PATH, HOME, OPENAI_API_KEY: apiKey, ANTHROPIC_API_KEY: apiKey },
+    env: {
+      ...{ PATH, HOME },
+      ...{ OPENAI_API_KEY: apiKey, ANTHROPIC_API_KEY: apiKey, RATCHET_KEY: apiKey },
+    },
   });
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once('error', reject).once('close', resolve);

@@ -10,6 +10,7 @@ import { sendRaw } from '../../helpers/raw-http';
 import type { Fixture } from './gateway-fixture';
 import { createFixture, tools } from './gateway-fixture';
 import { MODEL_REQUESTS } from './model-requests';
+import { chatAttributes, request as tracesOf, span } from './traces/trace-body';
 
 // 10,000 generated requests: none crashes the gateway, fails on our side, or learns anything.
 
@@ -150,6 +151,7 @@ function bodyFor(path: string): fc.Arbitrary<object> {
       }));
   }
   if (path === '/v1/messages/count_tokens') return bodyFor('/v1/messages');
+  if (path === '/v1/traces') return fc.constant(tracesOf(span(chatAttributes())));
   if (path === '/v1/sessions') return fc.constant({ agent: 'desk', session: 's', ttl_seconds: 60 });
   return fc.constant({ session: 's', value: 1, comment: 'c', id: 'i' });
 }
@@ -159,6 +161,7 @@ const CALLERS = ['session', 'agent', 'agents'] as const;
 const ADMITTED: Readonly<Record<string, readonly (keyof typeof keys)[]>> = {
   '/v1/sessions': ['runner', 'admin'],
   '/v1/feedback': ['agent', 'agents', 'scorer', 'admin'],
+  '/v1/traces': ['agent', 'agents'],
 };
 
 const postPaths = (): string[] =>
@@ -183,11 +186,22 @@ function isAnthropic(
   return said && method === 'GET' && /^\/v1\/models(?:\/.*)?$/.test(route);
 }
 
-function assertAnswer(status: number, text: string, inAnthropicShape: boolean): void {
+type Shape = 'openai' | 'anthropic' | 'otlp';
+
+function shapeOf(...of: Parameters<typeof isAnthropic>): Shape {
+  const [method, path] = of;
+  const route = new URL(`http://x${path}`).pathname.replace(/^\/s\/[^/]+/, '');
+  if (method === 'POST' && route === '/v1/traces') return 'otlp';
+  return isAnthropic(...of) ? 'anthropic' : 'openai';
+}
+
+function assertAnswer(status: number, text: string, shape: Shape): void {
   if (status < 200 || status >= 500) throw new Error(`status ${status}: ${text.slice(0, 500)}`);
   if (status < 400 || text === '') return;
   const body = JSON.parse(text) as { readonly type?: string; readonly error?: object };
-  if (inAnthropicShape) {
+  if (shape === 'otlp') {
+    expect(body).toEqual({ code: expect.any(Number) as unknown, message: TEXT });
+  } else if (shape === 'anthropic') {
     expect(body).toMatchObject({
       type: 'error',
       error: { type: TEXT, message: TEXT },
@@ -246,11 +260,14 @@ test(`${BODIES} bodies, mutated and broken`, async () => {
         ...{
           method: 'POST',
           body,
-          headers: { authorization: `Bearer ${keys[who]}`, 'x-ratchet-agent': 'desk' },
+          headers: {
+            ...{ authorization: `Bearer ${keys[who]}`, 'x-ratchet-agent': 'desk' },
+            'content-type': 'application/json',
+          },
         },
       });
       statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
-      assertAnswer(response.status, text, isAnthropic('POST', path, {}));
+      assertAnswer(response.status, text, shapeOf('POST', path, {}));
       assertNoLeak(`${JSON.stringify([...response.headers])}${text}`, Buffer.from(body).toString());
       assertNothingStrange();
     }),
@@ -310,7 +327,7 @@ test(`${HEADERS} headers, methods, paths and names of models`, async () => {
         ...{ method, headers: { authorization: `Bearer ${who}`, ...headers } },
         ...(method === 'GET' || method === 'HEAD' ? {} : { body }),
       });
-      assertAnswer(response.status, text, isAnthropic(method, path, headers));
+      assertAnswer(response.status, text, shapeOf(method, path, headers));
       assertNoLeak(
         `${JSON.stringify([...response.headers])}${text}`,
         body + JSON.stringify(headers),
@@ -353,7 +370,6 @@ function assertRaw(status: number, head: string, text: string): void {
   // An answer to HEAD has no body, whatever length it says; the next answer follows.
   if (status < 400 || text === '' || text.startsWith('HTTP/1.1 ')) return;
   expect(head).toMatch(/content-type: application\/json/i);
-  expect((JSON.parse(text) as { error: unknown }).error).toMatchObject({
-    message: TEXT,
-  });
+  const body = JSON.parse(text) as { readonly error?: unknown };
+  expect(body.error ?? body).toMatchObject({ message: TEXT });
 }

@@ -47,6 +47,7 @@ const ROWS: readonly Row[] = [
     admits: ['agent', 'scorer', 'admin'],
     body: { session: 's', value: 1 },
   },
+  { route: 'POST /v1/traces', admits: ['agent'], body: { resourceSpans: [] } },
   { route: 'GET /healthz', admits: null },
   { route: 'GET /readyz', admits: null },
   { route: 'GET /metrics', admits: null },
