@@ -127,3 +127,69 @@ test('when nobody waits any more, the upstream is told', async () => {
   });
   await closed;
 });
+
+test('an upstream is read as fast as the answer is taken, and none of it is lost', async () => {
+  const total = 64 * 1024 * 1024;
+  const written: Buffer[] = Array.from({ length: 64 }, (_, i) => Buffer.alloc(1024 * 1024, i));
+  let socket: ServerResponse['socket'] = null;
+  const url = await serve((response) => {
+    ({ socket } = response);
+    for (const piece of written) response.write(piece);
+    response.end();
+  });
+  const { body } = await send(upstreamAt(url));
+  const pieces = body[Symbol.asyncIterator]();
+  const first = (await pieces.next()).value as Uint8Array;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect((socket as ServerResponse['socket'])?.bytesWritten).toBeGreaterThan(0);
+  expect((socket as ServerResponse['socket'])?.writableLength).toBeGreaterThan(total / 2);
+  const read = [first];
+  for (let next = await pieces.next(); next.done !== true; next = await pieces.next()) {
+    read.push(next.value);
+  }
+  expect(Buffer.concat(read).equals(Buffer.concat(written))).toBe(true);
+});
+
+test('what came before an answer broke off is given before the fault', async () => {
+  const url = await serve((response) => {
+    response.write('half', () => response.socket?.destroy());
+  });
+  const { body } = await send(upstreamAt(url));
+  const pieces = body[Symbol.asyncIterator]();
+  expect(Buffer.from((await pieces.next()).value as Uint8Array).toString()).toBe('half');
+  await expect(pieces.next()).rejects.toMatchObject({ fault: 'cut' });
+});
+
+test.each(['before it has answered', 'because the reader has enough'])(
+  'an upstream is told when nobody waits any more, %s',
+  async (when) => {
+    const controller = new AbortController();
+    const hasEnough = when.startsWith('because');
+    let onClosed = (): void => undefined;
+    const closed = new Promise<void>((resolve) => (onClosed = resolve));
+    const url = await serve((response) => {
+      response.once('close', onClosed);
+      if (hasEnough) response.write('half');
+      else controller.abort(new Error('the client has gone'));
+    });
+    const asked = send(upstreamAt(url), controller.signal);
+    if (hasEnough) {
+      const pieces = (await asked).body[Symbol.asyncIterator]();
+      await pieces.next();
+      await pieces.return?.();
+    } else await expect(asked).rejects.toMatchObject({ fault: 'cut' });
+    await closed;
+  },
+);
+
+test('a client that has gone before its upstream is asked asks nobody', async () => {
+  let asked = 0;
+  const url = await serve((response) => {
+    asked++;
+    response.end();
+  });
+  const gone = AbortSignal.abort(new Error('the client has gone'));
+  await expect(send(upstreamAt(url), gone)).rejects.toMatchObject({ fault: 'cut' });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(asked).toBe(0);
+});
