@@ -17,6 +17,7 @@ import {
   startOrder,
   variablesOf,
 } from '../../helpers/compose-file';
+import { NODE_FLAGS } from '../../../workers/node-flags';
 
 const ROOT = join(__dirname, '../../..');
 const SECRETS = { AWS_ACCESS_KEY_ID: 'ratchet', AWS_SECRET_ACCESS_KEY: 'change-me' };
@@ -177,7 +178,7 @@ describe('the services that are ours', () => {
       const stage = stages.get(target);
       expect(service.command).toEqual(stage?.command);
       expect(service.healthcheck?.test).toEqual(['CMD', ...(stage?.healthcheck ?? [])]);
-      expect(stage?.entrypoint).toEqual(['node', 'dist/workers/cli.js']);
+      expect(stage?.entrypoint).toEqual(['node', ...NODE_FLAGS, 'dist/workers/cli.js']);
       expect(stage?.user).toBe('node');
     },
   );
