@@ -2,6 +2,7 @@ import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasCode } from '../src/adapters/local-store/fs-errors';
+import { localDisk } from '../src/adapters/spool/disk';
 import { scanFrames } from '../src/adapters/spool/frames';
 import { createSpoolDrain } from '../src/gateway/recording/drain-spool';
 import type { ObjectStore } from '../src/storage/object-store';
@@ -18,6 +19,8 @@ export interface SpoolErased {
 
 const LOOK_EVERY_MS = 250;
 const GRACE_MS = 15_000;
+/** A file's own first record is about a hundred; what does not fit is an entry. */
+const BEGINNING_BYTES = 4_096;
 
 /**
  * The spool of this machine, once it is written down what is erased: what stopped gateways left is drained here and now, without it; what
@@ -58,17 +61,20 @@ async function logsIn(root: string): Promise<string[]> {
 
 /** A gateway that has nothing to do keeps a file that it has begun and nobody will drain. */
 async function filled(logs: readonly string[]): Promise<string[]> {
-  const isFilled = async (log: string): Promise<boolean> => {
-    try {
-      const { frames, damaged } = scanFrames(await readFile(log));
-      return damaged.length > 0 || frames.some(({ kind }) => kind !== 'file');
-    } catch (error) {
-      if (hasCode(error, 'ENOENT')) return false; // drained meanwhile
-      throw error;
-    }
-  };
-  const are = await Promise.all(logs.map(isFilled));
-  return logs.filter((_, i) => are[i]);
+  const found: string[] = [];
+  for (const log of logs) if (await isFilled(log)) found.push(log);
+  return found;
+}
+
+/** Whether there is more in a file than how it begins. Looks no further: a spool may hold a gigabyte. */
+async function isFilled(log: string): Promise<boolean> {
+  try {
+    const { frames, damaged, torn } = scanFrames(await localDisk.read(log, BEGINNING_BYTES));
+    return damaged.length > 0 || torn !== null || frames.some(({ kind }) => kind !== 'file');
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false; // drained meanwhile
+    throw error;
+  }
 }
 
 async function eraseQuarantine(
