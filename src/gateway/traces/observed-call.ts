@@ -5,6 +5,7 @@ import { Message, Tool } from '../../schemas/message';
 import { canonicalJson } from '../../storage/canonical-json';
 import { sha256Hex } from '../../storage/digest';
 import { toOrdinary } from '../http/json-body';
+import { RequestError } from '../http/request-error';
 import { CALL_BYTES, createResponseId } from '../keys/response-id';
 import { liveSessionId } from '../keys/session-id';
 import { messageId } from '../recording/message-id';
@@ -119,6 +120,7 @@ function readable({ input, output, tools }: ObservedSpan): {
       tools: Tools.parse(toOrdinary(tools)),
     };
   } catch (cause) {
+    if (!(cause instanceof z.ZodError || cause instanceof RequestError)) throw cause;
     throw new UnusableSpan('its messages or tools are not as its convention says', { cause });
   }
 }

@@ -1,3 +1,4 @@
+import { Writer } from 'protobufjs/minimal';
 import type { Answer } from '../http/answer';
 import type { ErrorAnswer } from '../http/error-response';
 import type { GatewayContext } from '../http/gateway-context';
@@ -6,6 +7,8 @@ import { RequestError } from '../http/request-error';
 
 const PROTOBUF = 'application/x-protobuf';
 const JSON_TYPE = 'application/json';
+/** Protobuf's wire types. */
+const [VARINT, LENGTH] = [0, 2];
 
 /** Whether a request is in protobuf: its answer is then, too. */
 export function isProtobuf(c: GatewayContext): boolean {
@@ -40,8 +43,10 @@ export function exported(
 ): Answer {
   const isAll = rejectedSpans === 0 && errorMessage === '';
   if (isProtobuf(c)) {
-    const partial = [...varintField(1, rejectedSpans), ...textField(2, errorMessage)];
-    return protobuf(isAll ? [] : [...lengthField(1, Buffer.from(partial))]);
+    const writer = Writer.create();
+    if (isAll) return protobuf(writer);
+    writer.uint32((1 << 3) | LENGTH).fork();
+    return protobuf(countAndText(writer, rejectedSpans, errorMessage).ldelim());
   }
   // 64 bits are text in protobuf's JSON form.
   const partialSuccess = { rejectedSpans: String(rejectedSpans), errorMessage };
@@ -53,8 +58,7 @@ export function otlpError(c: GatewayContext, { status, headers, body }: ErrorAns
   const { message } = body.error;
   const code = codeOf(status);
   if (!isProtobuf(c)) return { status, headers, body: { code, message } };
-  const bytes = [...varintField(1, code), ...textField(2, message)];
-  return { ...protobuf(bytes), status, headers };
+  return { ...protobuf(countAndText(Writer.create(), code, message)), status, headers };
 }
 
 /** Codes of gRPC: https://grpc.io/docs/guides/status-codes/ */
@@ -66,27 +70,13 @@ function codeOf(status: number): number {
   return 3;
 }
 
-function protobuf(bytes: readonly number[]): Answer {
-  return { bytes: Uint8Array.from(bytes), contentType: PROTOBUF };
+function protobuf(writer: Writer): Answer {
+  return { bytes: Uint8Array.from(writer.finish()), contentType: PROTOBUF };
 }
 
-function varintField(number: number, value: number): number[] {
-  return value === 0 ? [] : [number << 3, ...varint(value)];
-}
-
-function textField(number: number, text: string): number[] {
-  return text === '' ? [] : lengthField(number, Buffer.from(text));
-}
-
-function lengthField(number: number, bytes: Buffer): number[] {
-  return [(number << 3) | 2, ...varint(bytes.length), ...bytes];
-}
-
-/** @param value at least 0, at most 2^31. */
-function varint(value: number): number[] {
-  const bytes: number[] = [];
-  for (let rest = value; ; rest >>>= 7) {
-    if (rest < 0x80) return [...bytes, rest];
-    bytes.push((rest & 0x7f) | 0x80);
-  }
+/** Fields by number; those of nothing are left out, as proto3 has it. @param count field 1, @param text field 2. */
+function countAndText(writer: Writer, count: number, text: string): Writer {
+  if (count !== 0) writer.uint32((1 << 3) | VARINT).uint32(count);
+  if (text !== '') writer.uint32((2 << 3) | LENGTH).string(text);
+  return writer;
 }

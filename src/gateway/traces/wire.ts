@@ -24,7 +24,8 @@ const WIRE_TYPES: Readonly<Record<Field['kind'], number>> = {
 /**
  * Reads a message of protobuf as its JSON form: whole numbers of 64 bits as text, trace ids in hexadecimal digits.
  *
- * Written for bodies of strangers: two bytes make a message, so what may come of a body is bounded, and so is its depth.
+ * Why not protobufjs, which our models' files are read with: two bytes make a message, so a body of 16 MiB makes eight million objects there.
+ * These are bodies of strangers: what may come of one is bounded, and so is its depth.
  *
  * @param maxParts messages and texts, as of JSON (json-limits.ts).
  * @throws {RequestError} 400
