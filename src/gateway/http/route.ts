@@ -89,7 +89,8 @@ export function createRoutes({ authenticate, counters, log }: RouteDeps): Routes
       log({ level: 'error', message, requestId, error: describeError(error) });
     }
     const told = manners.errorAnswer?.(c, answer) ?? {
-      ...{ ...answer, body: manners.errorBody(answer, requestId) },
+      ...answer,
+      body: manners.errorBody(answer, requestId),
     };
     return send(c, requestId, told, manners);
   };

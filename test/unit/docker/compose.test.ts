@@ -8,6 +8,7 @@ import { distPath } from '../../../src/adapters/dist-path';
 import { durationMs } from '../../../src/schemas/duration';
 import { GatewayConfig } from '../../../src/schemas/gateway-config';
 import { environmentHelp, readEnvironment, Role } from '../../../workers/env';
+import { NODE_FLAGS } from '../../../workers/node-flags';
 import {
   composeText,
   interpolate,
@@ -17,7 +18,6 @@ import {
   startOrder,
   variablesOf,
 } from '../../helpers/compose-file';
-import { NODE_FLAGS } from '../../../workers/node-flags';
 
 const ROOT = join(__dirname, '../../..');
 const SECRETS = { AWS_ACCESS_KEY_ID: 'ratchet', AWS_SECRET_ACCESS_KEY: 'change-me' };
@@ -195,6 +195,12 @@ describe('the services that are ours', () => {
     expect(help).toContain('Usage: ratchet health ');
     for (const option of options.filter((one) => one.startsWith('--')))
       expect(help).toContain(option);
+  });
+
+  it('and `npm run ratchet` start Node with the same flags as processes that we start', () => {
+    const manifest = readFileSync(join(ROOT, 'package.json'), 'utf8');
+    const { scripts } = JSON.parse(manifest) as { scripts: Record<string, string> };
+    expect(scripts['ratchet']).toContain(`node ${NODE_FLAGS.join(' ')} dist/workers/cli.js`);
   });
 
   it('cover every role', () => {
