@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { distPath } from '../../src/adapters/dist-path';
-import { readSnippets, runSnippet, type Snippet } from '../helpers/clients/agents-page';
+import { readSnippets, runSnippet, type Snippet } from '../helpers/doc-snippets';
 import { startGatewayProcess, type GatewayProcess } from '../helpers/gateway-process';
 import { temporaryHome } from '../helpers/worker-process';
 import { chatAttributes, request, span } from '../unit/gateway/traces/trace-body';
@@ -134,11 +134,9 @@ test('metrics count what became of the spans', async () => {
     ...text.matchAll(/^ratchet_gateway_observed_spans_total\{outcome="(\w+)"\} (\d+)$/gm),
   ];
   expect(counted.map(([, outcome, count]) => [outcome, Number(count)])).toEqual([
-    ...[
-      ['recorded', 2],
-      ['silent', 1],
-      ['rejected', 1],
-      ['skipped', 1],
-    ],
+    ['recorded', 2],
+    ['silent', 1],
+    ['rejected', 1],
+    ['skipped', 1],
   ]);
 });

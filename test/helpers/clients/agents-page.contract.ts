@@ -1,5 +1,6 @@
 import type { ClientGateway } from './client-gateway';
-import { readSnippets, runSnippet, startPageGateway, type Snippet } from './agents-page';
+import { runSnippet, type Snippet } from '../doc-snippets';
+import { agentsPage, startPageGateway } from './agents-page';
 
 const ANSWERS: Readonly<Record<string, string>> = {
   LangGraph: 'The tools said: something is in Oslo',
@@ -9,7 +10,7 @@ const callsOf = (section: string): number => (section in ANSWERS ? 2 : 1);
 
 /** What every snippet of these languages shall do that asks a model: print the answer; and each of its calls is recorded once. */
 export function agentsPageContract(languages: readonly string[], python?: string): void {
-  const snippets = readSnippets()
+  const snippets = agentsPage()
     .filter(({ language }) => languages.includes(language))
     .map((snippet): [string, string, Snippet] => [snippet.section, snippet.language, snippet]);
   let gateway: ClientGateway;
