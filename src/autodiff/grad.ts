@@ -8,9 +8,6 @@ import { vjp } from './vjp';
 /**
  * Reverse-mode differentiation: ∂loss/∂w for each w of `wrt`, as nodes of the same builder.
  *
- * One walk from the loss back, over those nodes that lie between `wrt` and the loss; each node's rule turns its cotangent
- * into its inputs', and what arrives at one node over several ways is added. Nodes of `wrt` may be inputs or inner nodes.
- *
  * @param loss of rank 0, float.
  * @returns one gradient per entry of `wrt`, of its shape and dtype; zeros where the loss does not depend on it.
  * @throws {UnsupportedOpError} naming the node, if the walk needs a rule that `rules` does not have.
@@ -26,6 +23,26 @@ export function grad(
       context: { node: loss.name },
     });
   }
+  return pullback(b, loss, b.scalar(1, loss.dtype), wrt, rules);
+}
+
+/**
+ * The vector-Jacobian product of everything between `wrt` and `output`: from the cotangent of `output`, one per entry of `wrt`.
+ *
+ * One walk from the output back, over those nodes that lie between; each node's rule, or the one that `withGradient` gave it,
+ * turns its cotangent into its inputs', and what arrives at one node over several ways is added. Nodes of `wrt` may be inputs
+ * or inner nodes.
+ *
+ * @param dy of the shape and dtype of `output`.
+ * @returns of the shapes and dtypes of `wrt`; zeros where the output does not depend on it.
+ */
+export function pullback(
+  b: GraphBuilder,
+  output: Node,
+  dy: Node,
+  wrt: readonly Node[],
+  rules: VjpTable = vjp,
+): Node[] {
   for (const w of wrt) {
     if (!isFloat(w.dtype)) {
       throw new InvalidInputError(`only floats have gradients, got ${formatType(w)}`, {
@@ -34,22 +51,27 @@ export function grad(
     }
   }
   const wanted = new Set(wrt);
-  const dependent = dependentOn(b.nodes.slice(0, loss.index + 1), wanted);
+  const dependent = dependentOn(b.nodes.slice(0, output.index + 1), wanted);
   const cotangents = new Map<Node, Node>();
-  if (dependent.has(loss)) cotangents.set(loss, b.scalar(1, loss.dtype));
+  if (dependent.has(output)) cotangents.set(output, dy);
 
-  for (let index = loss.index; index >= 0; index -= 1) {
+  for (let index = output.index; index >= 0; index -= 1) {
     const node = b.nodes[index] as Node;
-    const dy = cotangents.get(node);
+    const cotangent = cotangents.get(node);
     // A wanted node with nothing wanted before it is an end of the walk: its own rule is not needed.
-    if (dy === undefined || !node.inputs.some((input) => dependent.has(input))) continue;
-    const inputCotangents = applyRule(b, node, dy, rules);
-    node.inputs.forEach((input, i) => {
-      const cotangent = inputCotangents[i] ?? null;
-      if (cotangent === null || !dependent.has(input)) return;
-      checkCotangent(node, input, cotangent);
+    if (cotangent === undefined || !node.inputs.some((input) => dependent.has(input))) continue;
+    const custom = b.customGradientOf(node);
+    const inputs = custom?.inputs ?? node.inputs;
+    const results =
+      custom === undefined
+        ? applyRule(b, node, cotangent, rules)
+        : checkCount(node, custom.rule(cotangent), inputs);
+    inputs.forEach((input, i) => {
+      const result = results[i] ?? null;
+      if (result === null || !dependent.has(input)) return;
+      checkCotangent(node, input, result);
       const before = cotangents.get(input);
-      cotangents.set(input, before === undefined ? cotangent : b.add(before, cotangent));
+      cotangents.set(input, before === undefined ? result : b.add(before, result));
     });
   }
   return wrt.map((w) => cotangents.get(w) ?? b.zeros(w.shape, w.dtype));
@@ -81,16 +103,19 @@ function applyRule(
     );
   }
   if (rule === 'constant') return node.inputs.map(() => null);
-  const cotangents = rule(b, node, dy);
-  if (cotangents.length !== node.inputs.length) {
-    throw new ShapeError(
-      `a gradient rule gave ${cotangents.length} cotangents for ${node.inputs.length} inputs`,
-      {
-        context: { op: node.op, node: node.name },
-      },
-    );
-  }
-  return cotangents;
+  return checkCount(node, rule(b, node, dy), node.inputs);
+}
+
+function checkCount(
+  node: Node,
+  cotangents: readonly (Node | null)[],
+  inputs: readonly Node[],
+): readonly (Node | null)[] {
+  if (cotangents.length === inputs.length) return cotangents;
+  throw new ShapeError(
+    `a gradient rule gave ${cotangents.length} cotangents for ${inputs.length} inputs`,
+    { context: { op: node.op, node: node.name } },
+  );
 }
 
 function checkCotangent(node: Node, input: Node, cotangent: Node): void {

@@ -1,7 +1,7 @@
 /**
  * The graph IR: immutable nodes that hold their inputs by reference, each with a static shape and dtype. Its operators are
- * those of ONNX opset 20, except that whatever ONNX passes as a constant tensor (axes, target shapes, slice bounds) is an
- * attribute here, so a graph's shapes are known without running it.
+ * those of ONNX opset 20, and some that ONNX Runtime adds (their domain is com.microsoft), except that whatever ONNX passes as
+ * a constant tensor (axes, target shapes, slice bounds) is an attribute here, so a graph's shapes are known without running it.
  */
 export type DType = 'float32' | 'float64' | 'int64' | 'bool';
 
@@ -22,6 +22,10 @@ interface Reduction {
   readonly axes: readonly number[];
   /** Whether reduced dimensions stay, with size 1. */
   readonly keepdims: boolean;
+}
+interface Transposes {
+  readonly transA: boolean;
+  readonly transB: boolean;
 }
 interface Axis {
   readonly axis: number;
@@ -64,8 +68,15 @@ export interface OpAttributes {
   IsInf: NoAttributes;
   Where: NoAttributes;
   Cast: { readonly to: DType };
+  /** x · σ(alpha · x), in one pass; of ONNX Runtime. With alpha 1 it is SiLU. */
+  QuickGelu: { readonly alpha: number };
   MatMul: NoAttributes;
-  Gemm: { readonly transA: boolean; readonly transB: boolean };
+  /** With a third operand: added to the product, stretched to its shape. */
+  Gemm: Transposes;
+  /** alpha · op(x) · op(y) of stacks of matrices, where op swaps the last two axes if told to; of ONNX Runtime. */
+  FusedMatMul: Transposes & { readonly alpha: number };
+  /** Of ONNX Runtime; see GraphBuilder.rotaryEmbedding. */
+  RotaryEmbedding: NoAttributes;
   Transpose: { readonly perm: readonly number[] };
   Reshape: { readonly shape: Shape };
   Expand: { readonly shape: Shape };
@@ -75,6 +86,7 @@ export interface OpAttributes {
   /** Zeros before and after one axis. */
   Pad: Axis & { readonly before: number; readonly after: number };
   ReduceSum: Reduction;
+  ReduceSumSquare: Reduction;
   ReduceMean: Reduction;
   ReduceMax: Reduction;
   Softmax: Axis;

@@ -6,8 +6,8 @@ import { formatType, isFloat, sameShape, sizeOf } from './graph';
 type Fail = (expected: string) => never;
 
 interface OpSpec<O extends OpType> {
-  /** How many inputs; undefined: one or more. */
-  readonly arity: number | undefined;
+  /** How many inputs; a pair: from, to. */
+  readonly arity: number | readonly [from: number, to: number];
   /** The result's shape and dtype. Nothing is promoted, cast or broadcast beyond what is written here. */
   readonly infer: (inputs: readonly Node[], attributes: OpAttributes[O], fail: Fail) => TensorType;
 }
@@ -84,7 +84,9 @@ function isShape(shape: Shape): boolean {
   return shape.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
 
-function reduction<O extends 'ReduceSum' | 'ReduceMean' | 'ReduceMax'>(): OpSpec<O> {
+function reduction<
+  O extends 'ReduceSum' | 'ReduceSumSquare' | 'ReduceMean' | 'ReduceMax',
+>(): OpSpec<O> {
   return {
     arity: 1,
     infer: (inputs, { axes, keepdims }, fail) => {
@@ -114,6 +116,27 @@ function alongAxis<O extends 'Softmax' | 'LogSoftmax'>(): OpSpec<O> {
       return { shape, dtype };
     },
   };
+}
+
+const NOT_TRANSPOSED = { transA: false, transB: false };
+
+/** [m, k] · [k, n] over the leading dimensions, after transposing. */
+function matrixProduct(
+  [x, y]: Two,
+  { transA, transB }: { readonly transA: boolean; readonly transB: boolean },
+  fail: Fail,
+): TensorType {
+  if (x.dtype !== y.dtype || !isFloat(x.dtype)) fail('operands of one dtype, float32 or float64');
+  if (x.shape.length < 2 || x.shape.length !== y.shape.length) fail('equal ranks of at least 2');
+  const matrix = ({ shape }: Node, isTransposed: boolean): readonly [number, number] => {
+    const [rows, columns] = shape.slice(-2) as [number, number];
+    return isTransposed ? [columns, rows] : [rows, columns];
+  };
+  const [m, k] = matrix(x, transA);
+  const [inner, n] = matrix(y, transB);
+  if (k !== inner) fail('[…, m, k] · […, k, n], after transposing');
+  const batch = broadcast([x.shape.slice(0, -2), y.shape.slice(0, -2)], fail);
+  return { shape: [...batch, m, n], dtype: x.dtype };
 }
 
 const DATA_CLASS: Record<DType, new (...args: never[]) => TensorData> = {
@@ -202,33 +225,54 @@ const OP_SPECS: { readonly [O in OpType]: OpSpec<O> } = {
     },
   },
   Cast: { arity: 1, infer: (inputs, { to }) => ({ shape: first(inputs).shape, dtype: to }) },
+  QuickGelu: {
+    arity: 1,
+    infer: (inputs, { alpha }, fail) => {
+      const { shape, dtype } = first(inputs);
+      if (dtype !== 'float32') fail('an operand of dtype float32');
+      if (!Number.isFinite(alpha)) fail(`a finite alpha, got ${alpha}`);
+      return { shape, dtype };
+    },
+  },
   MatMul: {
     arity: 2,
-    infer: (inputs, _, fail) => {
-      const [x, y] = inputs as unknown as Two;
-      if (x.dtype !== y.dtype || !isFloat(x.dtype))
-        fail('operands of one dtype, float32 or float64');
-      if (x.shape.length < 2 || x.shape.length !== y.shape.length)
-        fail('equal ranks of at least 2');
-      if (x.shape.at(-1) !== y.shape.at(-2)) fail('[…, m, k] · […, k, n]');
-      const batch = broadcast([x.shape.slice(0, -2), y.shape.slice(0, -2)], fail);
-      return {
-        shape: [...batch, x.shape.at(-2) as number, y.shape.at(-1) as number],
-        dtype: x.dtype,
-      };
+    infer: (inputs, _, fail) => matrixProduct(inputs as unknown as Two, NOT_TRANSPOSED, fail),
+  },
+  FusedMatMul: {
+    arity: 2,
+    infer: (inputs, { transA, transB, alpha }, fail) => {
+      if (first(inputs).dtype !== 'float32') fail('operands of dtype float32');
+      if (!Number.isFinite(alpha)) fail(`a finite alpha, got ${alpha}`);
+      return matrixProduct(inputs as unknown as Two, { transA, transB }, fail);
     },
   },
   Gemm: {
-    arity: 2,
+    arity: [2, 3],
     infer: (inputs, { transA, transB }, fail) => {
-      const [x, y] = inputs as unknown as Two;
-      if (x.dtype !== y.dtype || !isFloat(x.dtype))
-        fail('operands of one dtype, float32 or float64');
+      const [x, y, addend] = inputs as unknown as readonly [Node, Node, Node?];
       if (x.shape.length !== 2 || y.shape.length !== 2) fail('two matrices');
-      const [m, k] = (transA ? x.shape.toReversed() : x.shape) as [number, number];
-      const [inner, n] = (transB ? y.shape.toReversed() : y.shape) as [number, number];
-      if (k !== inner) fail('[m, k] · [k, n] after transposing');
-      return { shape: [m, n], dtype: x.dtype };
+      const product = matrixProduct([x, y], { transA, transB }, fail);
+      if (addend === undefined) return product;
+      if (addend.dtype !== product.dtype) fail('an addend of the same dtype');
+      if (!sameShape(broadcast([addend.shape, product.shape], fail), product.shape))
+        fail(`an addend that stretches to [${product.shape.join(',')}]`);
+      return product;
+    },
+  },
+  RotaryEmbedding: {
+    arity: 4,
+    infer: (inputs, _, fail) => {
+      const [x, positions, cos, sin] = inputs as unknown as readonly [Node, Node, Node, Node];
+      if ([x, cos, sin].some(({ dtype }) => dtype !== 'float32')) fail('x, cos and sin of float32');
+      const [batch, , length, size] = x.shape;
+      if (x.shape.length !== 4 || (size as number) % 2 !== 0)
+        fail('x of shape [batch, heads, length, size], with an even size');
+      if (positions.dtype !== 'int64' || !sameShape(positions.shape, [batch, length] as Shape))
+        fail('int64 positions of shape [batch, length]');
+      if (cos.shape.length !== 2 || cos.shape[1] !== (size as number) / 2)
+        fail('cos of shape [positions, size / 2]');
+      if (!sameShape(cos.shape, sin.shape)) fail('cos and sin of one shape');
+      return { shape: x.shape, dtype: x.dtype };
     },
   },
   Transpose: {
@@ -264,7 +308,7 @@ const OP_SPECS: { readonly [O in OpType]: OpSpec<O> } = {
     },
   },
   Concat: {
-    arity: undefined,
+    arity: [1, Infinity],
     infer: (inputs, { axis }, fail) => {
       const { shape, dtype } = first(inputs);
       checkAxis(axis, shape.length, fail);
@@ -301,6 +345,7 @@ const OP_SPECS: { readonly [O in OpType]: OpSpec<O> } = {
     },
   },
   ReduceSum: reduction(),
+  ReduceSumSquare: reduction(),
   ReduceMean: reduction(),
   ReduceMax: reduction(),
   Softmax: alongAxis(),
@@ -380,8 +425,10 @@ export function inferType<O extends OpType>(
       context: { node: name },
     });
   };
-  if (arity === undefined ? inputs.length === 0 : inputs.length !== arity) {
-    fail(`${arity ?? 'at least 1'} inputs, got ${inputs.length}`);
+  const [from, to] = typeof arity === 'number' ? [arity, arity] : arity;
+  if (inputs.length < from || inputs.length > to) {
+    const expected = from === to ? from : to === Infinity ? `at least ${from}` : `${from} to ${to}`;
+    fail(`${expected} inputs, got ${inputs.length}`);
   }
   return infer(inputs, attributes, fail);
 }

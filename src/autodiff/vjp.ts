@@ -157,12 +157,37 @@ export const vjp: VjpTable = {
     ];
   },
   Gemm: (b, node, dy) => {
-    const [x, y] = two(node);
+    const [x, y, addend] = node.inputs as unknown as readonly [Node, Node, Node?];
     const { transA, transB } = node.attributes;
     return [
       transA ? b.gemm(y, dy, { transA: transB, transB: true }) : b.gemm(dy, y, { transB: !transB }),
       transB ? b.gemm(dy, x, { transA: true, transB: transA }) : b.gemm(x, dy, { transA: !transA }),
+      ...(addend === undefined ? [] : [b.sumTo(dy, addend.shape)]),
     ];
+  },
+  FusedMatMul: (b, node, dy) => {
+    const [x, y] = two(node);
+    const { transA, transB, alpha } = node.attributes;
+    const dx = transA
+      ? b.scaledMatMul(y, dy, { transA: transB, transB: true, alpha })
+      : b.scaledMatMul(dy, y, { transB: !transB, alpha });
+    const dyOther = transB
+      ? b.scaledMatMul(dy, x, { transA: true, transB: transA, alpha })
+      : b.scaledMatMul(x, dy, { transA: !transA, alpha });
+    return [b.sumTo(dx, x.shape), b.sumTo(dyOther, y.shape)];
+  },
+  // y = x·s, s = σ(αx): y' = s + α·y·(1 − s)
+  QuickGelu: (b, node, dy) => {
+    const x = one(node);
+    const { alpha } = node.attributes;
+    const s = b.sigmoid(alpha === 1 ? x : b.scale(x, alpha));
+    const rest = b.mul(self(node), b.addScalar(b.neg(s), 1));
+    return [b.mul(dy, b.add(s, alpha === 1 ? rest : b.scale(rest, alpha)))];
+  },
+  // A rotation's transpose turns back: the same with −sin.
+  RotaryEmbedding: (b, node, dy) => {
+    const [, positions, cos, sin] = node.inputs as unknown as [Node, Node, Node, Node];
+    return [b.rotaryEmbedding(dy, positions, cos, b.neg(sin)), null, null, null];
   },
 
   Transpose: (b, node, dy) => {
@@ -196,6 +221,10 @@ export const vjp: VjpTable = {
   },
 
   ReduceSum: (b, node, dy) => [restore(b, dy, one(node), node.attributes.axes)],
+  ReduceSumSquare: (b, node, dy) => {
+    const x = one(node);
+    return [b.mul(b.scale(x, 2), restore(b, dy, x, node.attributes.axes))];
+  },
   ReduceMean: (b, node, dy) => {
     const { axes } = node.attributes;
     const count = axes.reduce((product, axis) => product * (one(node).shape[axis] as number), 1);

@@ -4,7 +4,7 @@ import { verify } from '../autodiff/verify';
 import type { NodeProto, TensorProto, ValueInfoProto } from './onnx-proto';
 import { DATA_TYPE, encodeModel } from './onnx-proto';
 import type { Computed, ConstantInput } from './op-forms';
-import { OP_FORMS } from './op-forms';
+import { CONTRIB_DOMAIN, domainOf, OP_FORMS } from './op-forms';
 import { toTensorProto } from './tensor-proto';
 
 export const OPSET_VERSION = 20;
@@ -63,7 +63,12 @@ export function emitModel(graph: Graph, { name = 'graph' }: { name?: string } = 
   return encodeModel({
     irVersion: IR_VERSION,
     producerName: 'ratchet',
-    opsetImport: [{ domain: '', version: OPSET_VERSION }],
+    opsetImport: [
+      { domain: '', version: OPSET_VERSION },
+      ...(nodes.some(({ domain }) => domain !== undefined)
+        ? [{ domain: CONTRIB_DOMAIN, version: 1 }]
+        : []),
+    ],
     graph: {
       name,
       node: nodes,
@@ -97,6 +102,7 @@ function writeNode(
   return {
     name: node.name,
     opType: form.opType ?? node.op,
+    ...(domainOf(node.op) === '' ? {} : { domain: domainOf(node.op) }),
     input: [...node.inputs.map(valueOf), ...constants],
     output: [valueOf(node)],
     attribute: form.attributes ?? [],

@@ -14,6 +14,7 @@ export type ConstantInput =
 export interface NodeReader {
   readonly inputs: readonly Node[];
   int(name: string, otherwise: number): number;
+  float(name: string, otherwise: number): number;
   ints(name: string): readonly number[];
   string(name: string, otherwise: string): string;
   attribute(name: string): AttributeProto | undefined;
@@ -47,6 +48,11 @@ const ints = (name: string, values: readonly number[]): AttributeProto => ({
   type: ATTRIBUTE_TYPE.ints,
   ints: values,
 });
+const float = (name: string, f: number): AttributeProto => ({
+  name,
+  type: ATTRIBUTE_TYPE.float,
+  f,
+});
 const string = (name: string, s: string): AttributeProto => ({
   name,
   type: ATTRIBUTE_TYPE.string,
@@ -63,7 +69,9 @@ const axisForm = <O extends 'Softmax' | 'LogSoftmax' | 'Concat' | 'GatherElement
   read: (reader) => ({ axis: axisOf(reader, reader.int('axis', otherwise)) }),
 });
 
-const reduceForm = <O extends 'ReduceSum' | 'ReduceMean' | 'ReduceMax'>(): OpForm<O> => ({
+const reduceForm = <
+  O extends 'ReduceSum' | 'ReduceSumSquare' | 'ReduceMean' | 'ReduceMax',
+>(): OpForm<O> => ({
   write: ({ attributes: { axes, keepdims } }) => ({
     attributes: [int('keepdims', keepdims ? 1 : 0)],
     constants: [{ int64: axes }],
@@ -91,6 +99,15 @@ const scatterReduction = (reader: NodeReader): 'none' | 'add' => {
 
 /** Graph inputs and initializers are no nodes in ONNX. */
 export type Computed = Exclude<OpType, 'Input' | 'Constant'>;
+
+/** The operators that ONNX Runtime adds to ONNX: github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md */
+export const CONTRIB_DOMAIN = 'com.microsoft';
+const CONTRIB_OPS: readonly OpType[] = ['QuickGelu', 'FusedMatMul', 'RotaryEmbedding'];
+
+/** As ONNX spells it: '' is its own. */
+export function domainOf(op: OpType): '' | typeof CONTRIB_DOMAIN {
+  return CONTRIB_OPS.includes(op) ? CONTRIB_DOMAIN : '';
+}
 
 export const OP_FORMS: { readonly [O in Computed]: OpForm<O> } = {
   ConstantOfShape: {
@@ -152,6 +169,25 @@ export const OP_FORMS: { readonly [O in Computed]: OpForm<O> } = {
     read: (reader) => ({ to: dtypeFromOnnx(reader.int('to', 0)) }),
   },
   MatMul: plain,
+  QuickGelu: {
+    write: ({ attributes: { alpha } }) => ({ attributes: [float('alpha', alpha)] }),
+    read: (reader) => ({ alpha: reader.float('alpha', Math.fround(1.702)) }),
+  },
+  FusedMatMul: {
+    write: ({ attributes: { transA, transB, alpha } }) => ({
+      attributes: [
+        float('alpha', alpha),
+        int('transA', transA ? 1 : 0),
+        int('transB', transB ? 1 : 0),
+      ],
+    }),
+    read: (reader) => ({
+      alpha: reader.float('alpha', 1),
+      transA: reader.int('transA', 0) === 1,
+      transB: reader.int('transB', 0) === 1,
+    }),
+  },
+  RotaryEmbedding: plain,
   Gemm: {
     write: ({ attributes: { transA, transB } }) => ({
       attributes: [int('transA', transA ? 1 : 0), int('transB', transB ? 1 : 0)],
@@ -203,6 +239,7 @@ export const OP_FORMS: { readonly [O in Computed]: OpForm<O> } = {
     },
   },
   ReduceSum: reduceForm(),
+  ReduceSumSquare: reduceForm(),
   ReduceMean: reduceForm(),
   ReduceMax: reduceForm(),
   Softmax: axisForm(-1),

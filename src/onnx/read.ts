@@ -7,7 +7,7 @@ import { OUTPUT_ALIAS } from './emit';
 import type { AttributeProto, NodeProto, TensorProto } from './onnx-proto';
 import { decodeModel } from './onnx-proto';
 import type { Computed, NodeReader } from './op-forms';
-import { OP_FORMS, STOP_GRADIENT } from './op-forms';
+import { domainOf, OP_FORMS, STOP_GRADIENT } from './op-forms';
 import { dtypeFromOnnx, fromTensorProto } from './tensor-proto';
 
 /**
@@ -75,7 +75,7 @@ export function readModel(bytes: Uint8Array): Graph {
 
 function opOf({ opType, domain = '', docString, name }: NodeProto): Computed {
   const op = opType === 'Identity' && docString === STOP_GRADIENT ? 'StopGradient' : opType;
-  if (domain === '' && isOpType(op) && op in OP_FORMS) return op as Computed;
+  if (isOpType(op) && op in OP_FORMS && domain === domainOf(op)) return op as Computed;
   throw new UnsupportedOpError('the operator is not in the IR', {
     context: { op: opType, node: name, ...(domain === '' ? {} : { domain }) },
   });
@@ -92,6 +92,7 @@ function operandCount(op: Computed, { input }: NodeProto): number {
     case 'Slice':
     case 'Pad':
     case 'ReduceSum':
+    case 'ReduceSumSquare':
     case 'ReduceMean':
     case 'ReduceMax':
       return 1;
@@ -122,6 +123,7 @@ function readAttributes(
     attribute: take,
     // Writers of proto3 leave out a value that is 0 or empty: what counts is whether the attribute is there.
     int: (key, otherwise) => (unread.has(key) ? (take(key)?.i ?? 0) : otherwise),
+    float: (key, otherwise) => (unread.has(key) ? (take(key)?.f ?? 0) : otherwise),
     ints: (key) => take(key)?.ints ?? refuse(`${op} without ${key}`),
     string: (key, otherwise) =>
       unread.has(key) ? Buffer.from(take(key)?.s ?? []).toString() : otherwise,

@@ -151,9 +151,12 @@ function compute(
       });
     case 'Gemm': {
       const { transA, transB } = node.attributes;
+      const addend = (index: readonly number[]): number =>
+        node.inputs.length < 3 ? 0 : at(z, zs, index);
       const inner = (transA ? xs[0] : xs[1]) as number;
-      return fill(shape, ([row, column]) => {
-        let sum = 0;
+      return fill(shape, (index) => {
+        const [row, column] = index;
+        let sum = addend(index);
         for (let k = 0; k < inner; k += 1) {
           const left = transA ? [k, row as number] : [row as number, k];
           const right = transB ? [column as number, k] : [k, column as number];
@@ -207,6 +210,8 @@ function compute(
     }
     case 'ReduceSum':
       return reduce(node, x, (values) => values.reduce((a, b) => a + b, 0));
+    case 'ReduceSumSquare':
+      return reduce(node, x, (values) => values.reduce((a, b) => a + b * b, 0));
     case 'ReduceMean':
       return reduce(node, x, (values) => values.reduce((a, b) => a + b, 0) / values.length);
     case 'ReduceMax':
@@ -264,7 +269,7 @@ function compute(
 }
 
 function reduce(
-  node: NodeOf<'ReduceSum' | 'ReduceMean' | 'ReduceMax'>,
+  node: NodeOf<'ReduceSum' | 'ReduceSumSquare' | 'ReduceMean' | 'ReduceMax'>,
   x: Values,
   of: (values: number[]) => number,
 ): Values {

@@ -3,9 +3,15 @@ import { createInThreadRuntime } from '../../src/adapters/ort/in-thread-runtime'
 import type { Node } from '../../src/autodiff/graph';
 import type { GraphBuilder } from '../../src/autodiff/graph-builder';
 import { vjp } from '../../src/autodiff/vjp';
+import { checkpoint } from '../../src/autodiff/checkpoint';
+import { causalAttention, packedCausalMask } from '../../src/nn/causal-attention';
 import { gelu } from '../../src/nn/gelu';
+import { rmsNorm } from '../../src/nn/rms-norm';
+import { selectedLogProbs } from '../../src/nn/selected-log-probs';
+import { swiglu } from '../../src/nn/swiglu';
 import type { GradientCase } from './check-gradient';
 import {
+  arrayOf,
   centralDifferences,
   drawFeeds,
   gradientGraph,
@@ -167,6 +173,53 @@ const CASES: GradientCase[] = [
       build: (b, x, y) => b.gemm(x, y, { transA, transB }),
     };
   }),
+  ...[
+    [2, 4],
+    [1, 4],
+    [2, 1],
+  ].map((addend): GradientCase => ({
+    name: `Gemm, with [${addend.join()}] added`,
+    shapes: [[2, 3], [3, 4], addend],
+    build: (b, x, y, z) => b.gemm(x, y, { add: z }),
+  })),
+  ...[0, 1, 2, 3].map((bits): GradientCase => {
+    const [transA, transB] = [(bits & 1) === 1, (bits & 2) === 2];
+    return {
+      name: `FusedMatMul, transposed ${transA} ${transB}`,
+      shapes: [
+        [2, ...(transA ? [3, 2] : [2, 3])],
+        [2, ...(transB ? [4, 3] : [3, 4])],
+      ],
+      build: (b, x, y) => b.scaledMatMul(x, y, { transA, transB, alpha: 0.75 }),
+    };
+  }),
+  {
+    name: 'FusedMatMul, one operand for all of a stack',
+    shapes: [
+      [2, 2, 3],
+      [1, 4, 3],
+    ],
+    build: (b, x, y) => b.scaledMatMul(x, y, { transB: true }),
+  },
+  { name: 'QuickGelu', shapes: [[3, 5]], range: [-6, 6], build: (b, x) => b.silu(x) },
+  {
+    name: 'QuickGelu, with another alpha',
+    shapes: [[3, 5]],
+    build: (b, x) =>
+      x.dtype === 'float32'
+        ? b.append('QuickGelu', [x], { alpha: 1.5 })
+        : b.mul(x, b.sigmoid(b.scale(x, 1.5))),
+  },
+  {
+    name: 'RotaryEmbedding, positions out of order and repeated',
+    shapes: [[2, 3, 2, 4]],
+    build: (b, x) => {
+      const angles = [0, 0, 1, 0.1, 2, 0.2]; // [3 positions, 2]
+      const table = (f: (angle: number) => number): Node =>
+        b.constant(arrayOf(x.dtype, angles.map(f)), [3, 2]);
+      return b.rotaryEmbedding(x, int64(b, [2, 2], [0, 2, 1, 1]), table(Math.cos), table(Math.sin));
+    },
+  },
   { name: 'Transpose', shapes: [[2, 3, 4]], build: (b, x) => b.transpose(x, [2, 0, 1]) },
   { name: 'Reshape', shapes: [[2, 6]], build: (b, x) => b.reshape(x, [3, 4]) },
   { name: 'Expand', shapes: [[2, 1, 3]], build: (b, x) => b.expand(x, [2, 4, 3]) },
@@ -191,6 +244,7 @@ const CASES: GradientCase[] = [
     shapes: [[2, 3, 4]],
     build: (b, x) => b.reduceSum(x, [1], { keepdims: false }),
   },
+  { name: 'ReduceSumSquare', shapes: [[2, 3, 4]], build: (b, x) => b.reduceSumSquare(x, [0, -1]) },
   { name: 'ReduceMean', shapes: [[2, 3, 4]], build: (b, x) => b.reduceMean(x, [-1]) },
   { name: 'meanAll', shapes: [[2, 3]], build: (b, x) => b.meanAll(b.square(x)) },
   { name: 'ReduceMax', shapes: [[3, 4]], build: (b, x) => b.reduceMax(x, [1]) },
@@ -243,6 +297,66 @@ const CASES: GradientCase[] = [
     build: (b, x) => b.add(b.mul(x, b.exp(x)), b.tanh(x)),
   },
   { name: 'gelu', shapes: [[2, 3]], build: (b, x) => gelu(b, x) },
+
+  // Composites with a gradient of their own
+  {
+    name: 'rmsNorm',
+    shapes: [[4, 3], [3]],
+    build: (b, x, weight) => rmsNorm(b, x, weight, 1e-2),
+  },
+  {
+    name: 'swiglu',
+    shapes: [
+      [3, 4],
+      [3, 4],
+    ],
+    range: [-5, 5],
+    build: (b, gate, up) => swiglu(b, gate, up),
+  },
+  {
+    name: 'causalAttention, packed sequences, two heads of q on each of k',
+    shapes: [
+      [2, 4, 3, 2],
+      [2, 2, 3, 2],
+      [2, 2, 3, 2],
+    ],
+    build: (b, q, k, v) => {
+      const segments = int64(b, [2, 3], [0, 0, 1, 0, 0, 0]);
+      return causalAttention(b, q, k, v, packedCausalMask(b, segments, q.dtype as 'float32'));
+    },
+  },
+  {
+    name: 'causalAttention, as many heads of k as of q',
+    shapes: [
+      [1, 2, 4, 2],
+      [1, 2, 4, 2],
+      [1, 2, 4, 2],
+    ],
+    build: (b, q, k, v) => {
+      const segments = int64(b, [1, 4], [0, 0, 0, 0]);
+      return causalAttention(b, q, k, v, packedCausalMask(b, segments, q.dtype as 'float32'));
+    },
+  },
+  {
+    name: 'selectedLogProbs, repeated targets',
+    shapes: [
+      [4, 3],
+      [5, 3],
+    ],
+    build: (b, hidden, table) =>
+      selectedLogProbs(b, hidden, table, int64(b, [4], [1, 3, 1, 0])).logProbs,
+  },
+  {
+    name: 'checkpoint, its inputs a leaf, an inner node and an index',
+    shapes: [
+      [3, 2],
+      [2, 2],
+    ],
+    build: (b, x, w) =>
+      checkpoint(b, [b.tanh(x), w, int64(b, [2], [2, 0])], (h, weight, at) =>
+        b.gather(b.sigmoid(b.matMul(b.mul(h, h), weight)), at),
+      ),
+  },
   {
     name: 'layer normalization',
     shapes: [
@@ -292,7 +406,11 @@ describe('gradient rules', () => {
 
   test('every rule of the table is checked above', () => {
     const checked = new Set(
-      CASES.flatMap((one) => gradientGraph(one, 'float64').nodes.map(({ op }) => op)),
+      CASES.flatMap((one) =>
+        (['float32', 'float64'] as const).flatMap((dtype) =>
+          gradientGraph(one, dtype).nodes.map(({ op }) => op),
+        ),
+      ),
     );
     const ruled = Object.entries(vjp).flatMap(([op, rule]) =>
       typeof rule === 'function' ? [op] : [],

@@ -31,15 +31,26 @@ function everything(): Graph {
   const x = b.input('x', [2, 3]);
   const i = b.constant(BigInt64Array.of(0n, 1n, 1n, 0n), [2, 2], 'int64', 'where to');
   const [unary, flags] = [b.input('u', [2, 3]), b.input('flags', [2, 3], 'bool')];
+  const angles = b.input('angles', [1, 2, 2, 2]);
   const y = UNARY.reduce((node, op) => b[op](node), unary);
   const z = BINARY.reduce((node, op) => b[op](node, x), y);
   const conditions = COMPARISONS.map((op) => b[op](x, z));
   const condition = conditions.reduce((c, d) => b.or(b.and(c, b.not(d)), flags));
   const numeric = b.or(b.isNaN(z), b.or(b.isInf(z), condition));
-  const w = b.where(numeric, b.clip(x, -0.1, 0.3), b.full([1, 3], 0.7));
+  const table = b.constant(Float32Array.of(0, 1), [2, 1]);
+  const turned = b.rotaryEmbedding(
+    angles,
+    b.constant(BigInt64Array.of(1n, 0n), [1, 2]),
+    table,
+    table,
+  );
+  const scores = b.scaledMatMul(turned, angles, { transB: true, alpha: 0.3 });
+  const gated = b.append('QuickGelu', [scores], { alpha: 1.5 });
+  const size = b.reduceSumSquare(b.reshape(gated, [2, 4]), [1]);
+  const w = b.where(numeric, b.add(b.clip(x, -0.1, 0.3), size), b.full([1, 3], 0.7));
   const product = b.matMul(
     b.gemm(w, x, { transA: true }),
-    b.transpose(b.gemm(x, x, { transA: true, transB: false }), [1, 0]),
+    b.transpose(b.gemm(x, x, { transA: true, transB: false, add: b.zeros([1, 3]) }), [1, 0]),
   );
   const cut = b.concat(
     [b.pad(b.slice(product, 1, 0, 2), 1, 1, 0), b.expand(b.zeros([1, 1]), [1, 3])],
@@ -101,8 +112,10 @@ test('a graph always gives the same bytes, also after it was read back', () => {
 
 test('a model names its opset, inputs and outputs', () => {
   const { irVersion, opsetImport, graph } = decodeModel(emitModel(everything()));
-  expect([irVersion, opsetImport]).toEqual([IR_VERSION, [{ domain: '', version: OPSET_VERSION }]]);
-  expect(graph.input.map(({ name }) => name)).toEqual(['x', 'u', 'flags']);
+  const opset = { domain: '', version: OPSET_VERSION };
+  expect(irVersion).toBe(IR_VERSION);
+  expect(opsetImport).toEqual([opset, { domain: 'com.microsoft', version: 1 }]);
+  expect(graph.input.map(({ name }) => name)).toEqual(['x', 'u', 'flags', 'angles']);
   expect(graph.output.map(({ name }) => name)).toEqual([
     'wide',
     'again',
@@ -110,6 +123,12 @@ test('a model names its opset, inputs and outputs', () => {
     'table',
     'count',
   ]);
+});
+
+test('a model of standard operators imports nothing else', () => {
+  const b = new GraphBuilder();
+  const { opsetImport } = decodeModel(emitModel(b.build({ y: b.exp(b.input('x', [2])) })));
+  expect(opsetImport).toEqual([{ domain: '', version: OPSET_VERSION }]);
 });
 
 test('equal constant inputs of several nodes are stored once', () => {

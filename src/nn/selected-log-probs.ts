@@ -1,0 +1,48 @@
+import type { Node } from '../autodiff/graph';
+import type { GraphBuilder } from '../autodiff/graph-builder';
+
+export interface SelectedLogProbs {
+  /** log π(target | hidden), [rows]. */
+  readonly logProbs: Node;
+  /** log π of all, [rows, V]; no gradient is taken of it (see selectedLogProbs). */
+  readonly all: Node;
+}
+
+/**
+ * The log-probabilities of chosen tokens: log softmax(hidden · tableᵀ)[target], for those positions only that a loss needs.
+ *
+ * The gradient is written by hand, so that the one-hot targets never become a matrix of V columns: with p = π and a = dy ⊙ hidden,
+ *
+ *   dhidden = dy ⊙ (table[target] − p · table);   dtable = scatter(a at target) − pᵀ · a
+ *
+ * It flows by `logProbs` alone.
+ *
+ * @param hidden [rows, D]. @param table [V, D]: the output embedding. @param targets int64 [rows], in [0, V).
+ */
+export function selectedLogProbs(
+  b: GraphBuilder,
+  hidden: Node,
+  table: Node,
+  targets: Node,
+): SelectedLogProbs {
+  const [rows] = hidden.shape as [number, number];
+  const [, size] = table.shape as [number, number];
+  const all = b.logSoftmax(b.gemm(hidden, table, { transB: true })); // [rows, V]
+  const selected = b.gatherElements(all, b.reshape(targets, [rows, 1]), 1);
+  const logProbs = b.withGradient(b.reshape(selected, [rows]), [hidden, table], (dy) => {
+    const column = b.reshape(dy, [rows, 1]);
+    const probabilities = b.exp(all);
+    const expected = b.gemm(probabilities, table); // [rows, D]
+    const weighted = b.mul(hidden, column);
+    const at = b.expand(b.reshape(targets, [rows, 1]), [rows, size]);
+    const toTargets = b.scatterElements(b.zeros(table.shape, table.dtype), at, weighted, {
+      axis: 0,
+      reduction: 'add',
+    });
+    return [
+      b.mul(b.sub(b.gather(table, targets), expected), column),
+      b.gemm(probabilities, b.neg(weighted), { transA: true, add: toTargets }),
+    ];
+  });
+  return { logProbs, all: b.stopGradient(all) };
+}
