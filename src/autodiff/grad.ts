@@ -71,7 +71,7 @@ export function pullback(
       if (result === null || !dependent.has(input)) return;
       checkCotangent(node, input, result);
       const before = cotangents.get(input);
-      cotangents.set(input, before === undefined ? result : b.add(before, result));
+      cotangents.set(input, before === undefined ? result : accumulate(b, before, result));
     });
   }
   return wrt.map((w) => cotangents.get(w) ?? b.zeros(w.shape, w.dtype));
@@ -85,6 +85,16 @@ function dependentOn(nodes: readonly Node[], wanted: ReadonlySet<Node>): Set<Nod
     if (isComputedFrom || wanted.has(node)) dependent.add(node);
   }
   return dependent;
+}
+
+/**
+ * before + result. A matrix product takes the other term along, as Gemm's addend, which saves a pass over memory: the product
+ * that was just made is then needed no more, and pruned.
+ */
+export function accumulate(b: GraphBuilder, before: Node, result: Node): Node {
+  if (result.op !== 'Gemm' || result.inputs.length !== 2) return b.add(before, result);
+  const [x, y] = result.inputs as [Node, Node];
+  return b.gemm(x, y, { ...result.attributes, add: before });
 }
 
 function applyRule(

@@ -18,3 +18,8 @@ export function globalNorm(
 export function clipScale(b: GraphBuilder, norm: Node, max: number): Node {
   return b.min(b.div(b.scalar(max, norm.dtype), b.addScalar(norm, 1e-6)), 1);
 }
+
+/** Whether x, of rank 0, is neither NaN nor infinite. */
+export function isFinite(b: GraphBuilder, x: Node): Node {
+  return b.not(b.or(b.isNaN(x), b.isInf(x)));
+}

@@ -5,7 +5,7 @@ import { GraphBuilder } from '../autodiff/graph-builder';
 import { grad } from '../autodiff/grad';
 import type { AdamOptions, AdamState } from './adam';
 import { adam, biasCorrection } from './adam';
-import { clipScale, globalNorm } from './global-norm';
+import { clipScale, globalNorm, isFinite } from './global-norm';
 
 export interface TrainStepSpec<P extends string, B extends string> {
   /** Shapes of the parameters, by name. */
@@ -146,8 +146,4 @@ export function buildTrainStep<P extends string, B extends string>({
     ) as TrainStep<P>['state'],
     metrics: Object.keys(metrics),
   };
-}
-
-function isFinite(b: GraphBuilder, x: Node): Node {
-  return b.not(b.or(b.isNaN(x), b.isInf(x)));
 }

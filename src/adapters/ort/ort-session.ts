@@ -2,8 +2,8 @@ import * as ort from 'onnxruntime-node';
 import { InvalidInputError, ShapeError, describeError } from '../../errors';
 import { sizeOf } from '../../autodiff/graph';
 import type { Tensor, TensorSession } from '../../ports/tensor-runtime';
+import { createInferenceSession } from './inference-session';
 import type { OrtOptions } from './options';
-import { sessionOptions } from './options';
 
 /**
  * A session on the calling thread: `run` blocks it for as long as the model computes.
@@ -15,19 +15,7 @@ export async function createOrtSession(
   name: string,
   options: OrtOptions,
 ): Promise<TensorSession> {
-  const settings = sessionOptions(options);
-  let session: ort.InferenceSession;
-  try {
-    session = await ort.InferenceSession.create(model, settings);
-  } catch (error) {
-    throw new InvalidInputError(`ONNX Runtime refused a model: ${describeError(error)}`, {
-      context: {
-        model: name,
-        executionProviders: (options.executionProviders ?? ['cpu']).join(' '),
-      },
-      cause: error,
-    });
-  }
+  const session = await createInferenceSession(model, name, options);
   const inputs = new Map(session.inputMetadata.map((input) => [input.name, input]));
   const outputs = new Set(session.outputNames);
   return {

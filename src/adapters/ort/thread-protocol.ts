@@ -1,5 +1,4 @@
 import type { Tensor, Tensors } from '../../ports/tensor-runtime';
-import type { SerializedError } from '../trainer/serialized-error';
 
 /** What the runtime asks of its thread. `id` names the call, and the session that a `load` gives. */
 export type ToThread =
@@ -16,9 +15,7 @@ export type ToThread =
       readonly feeds: Tensors;
       readonly fetches: readonly string[] | undefined;
     }
-  | { readonly type: 'release'; readonly id: number; readonly session: number }
-  /** End once everything before it is done. */
-  | { readonly type: 'close' };
+  | { readonly type: 'release'; readonly id: number; readonly session: number };
 
 export type FromThread =
   | {
@@ -28,5 +25,4 @@ export type FromThread =
       readonly outputNames: readonly string[];
     }
   | { readonly type: 'ran'; readonly id: number; readonly outputs: Record<string, Tensor> }
-  | { readonly type: 'released'; readonly id: number }
-  | { readonly type: 'failed'; readonly id: number; readonly error: SerializedError };
+  | { readonly type: 'released'; readonly id: number };

@@ -1,25 +1,14 @@
-import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { InvalidInputError, TransientError, describeError } from '../../errors';
+import { InvalidInputError } from '../../errors';
 import type { Tensor, TensorRuntime, Tensors, TensorSession } from '../../ports/tensor-runtime';
 import { distPath } from '../dist-path';
-import { fromSerializedError } from '../trainer/serialized-error';
+import { CallingThread } from './calling-thread';
 import type { OrtOptions } from './options';
 import { sessionOptions } from './options';
+import { ownBytes } from './own-bytes';
 import type { FromThread, ToThread } from './thread-protocol';
 
-/** A call that waits for the thread's answer. */
-interface Call {
-  readonly resolve: (reply: FromThread) => void;
-  readonly reject: (error: Error) => void;
-}
-
-/** The part of a message that is the caller's; its id is given when it is sent. */
-type Request = ToThread extends infer M
-  ? M extends { id: number }
-    ? Omit<M, 'id'>
-    : never
-  : never;
+type Thread = CallingThread<ToThread, FromThread>;
 
 /**
  * ONNX Runtime in a worker thread, since its `run` blocks the event loop that it is called on. All sessions of the runtime
@@ -40,13 +29,13 @@ export async function createThreadRuntime(
 ): Promise<TensorRuntime> {
   sessionOptions(options); // refuses bad options here and not at the first load
   let isClosed = false;
-  let thread: Thread | null = new Thread(spawn(options));
+  let thread: Thread | null = new CallingThread(spawn(options));
 
   return {
     async load(model, { name = 'model' } = {}) {
       if (isClosed)
         throw new InvalidInputError('the runtime is closed', { context: { model: name } });
-      if (thread === null || thread.isDead) thread = new Thread(spawn(options));
+      if (thread === null || thread.isDead) thread = new CallingThread(spawn(options));
       return loadInto(thread, model, name);
     },
     async close() {
@@ -63,10 +52,10 @@ function spawnThread(options: OrtOptions): Worker {
 }
 
 async function loadInto(thread: Thread, model: Uint8Array, name: string): Promise<TensorSession> {
-  const bytes = model.slice();
-  // Buffer's slice is a view of a shared pool, which must not be handed over.
-  const own = Buffer.isBuffer(bytes) ? new Uint8Array(bytes) : bytes;
-  const { call: session, reply } = thread.call({ type: 'load', model: own, name }, [own.buffer]);
+  const own = ownBytes(model);
+  const { call: session, reply } = thread.call({ type: 'load', model: own, name }, [
+    own.buffer as ArrayBuffer,
+  ]);
   const { inputNames, outputNames } = (await reply) as Extract<FromThread, { type: 'loaded' }>;
   let isReleased = false;
   return {
@@ -84,7 +73,7 @@ async function loadInto(thread: Thread, model: Uint8Array, name: string): Promis
     async release() {
       if (isReleased || thread.isDead) return;
       isReleased = true;
-      await thread.call({ type: 'release', session }, []).reply;
+      await thread.call({ type: 'release', session }).reply;
     },
   };
 }
@@ -97,71 +86,4 @@ function copyOf(feeds: Tensors): Record<string, Tensor> {
       { dtype, shape, data: data.slice() } as Tensor,
     ]),
   );
-}
-
-/** A worker thread with the calls that it has not answered. */
-class Thread {
-  readonly #worker: Worker;
-  readonly #calls = new Map<number, Call>();
-  #nextId = 0;
-  /** Why no answer will come any more; null while the thread runs. */
-  #end: TransientError | null = null;
-
-  constructor(worker: Worker) {
-    this.#worker = worker;
-    worker.on('message', (reply: FromThread) => this.#settle(reply));
-    worker.on('error', (error) => {
-      this.#die(
-        new TransientError(`the thread of ONNX Runtime failed: ${describeError(error)}`, {
-          cause: error,
-        }),
-      );
-    });
-    worker.on('exit', (exitCode) => {
-      this.#die(
-        new TransientError('the thread of ONNX Runtime ended: load the model again', {
-          context: { exitCode },
-        }),
-      );
-    });
-  }
-
-  get isDead(): boolean {
-    return this.#end !== null;
-  }
-
-  call(
-    request: Request,
-    transfer: readonly ArrayBuffer[],
-  ): { call: number; reply: Promise<FromThread> } {
-    const id = this.#nextId++;
-    const reply = new Promise<FromThread>((resolve, reject) => {
-      if (this.#end !== null) return reject(this.#end);
-      this.#calls.set(id, { resolve, reject });
-      this.#worker.postMessage({ ...request, id } satisfies ToThread, transfer);
-    });
-    return { call: id, reply };
-  }
-
-  async close(): Promise<void> {
-    if (this.#end !== null) return;
-    const exited = once(this.#worker, 'exit');
-    this.#die(new TransientError('the runtime was closed while a call was open'));
-    // Asked, not terminated: terminating a thread inside native code aborts the process.
-    this.#worker.postMessage({ type: 'close' } satisfies ToThread);
-    await exited;
-  }
-
-  #settle(reply: FromThread): void {
-    const call = this.#calls.get(reply.id);
-    this.#calls.delete(reply.id);
-    if (reply.type === 'failed') call?.reject(fromSerializedError(reply.error));
-    else call?.resolve(reply);
-  }
-
-  #die(reason: TransientError): void {
-    this.#end ??= reason;
-    for (const { reject } of this.#calls.values()) reject(this.#end);
-    this.#calls.clear();
-  }
 }

@@ -1,15 +1,14 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { InvalidInputError } from '../../errors';
 import type { TensorSession } from '../../ports/tensor-runtime';
-import { toSerializedError } from '../trainer/serialized-error';
+import { answerCalls } from './answer-calls';
 import { createInThreadRuntime } from './in-thread-runtime';
 import type { OrtOptions } from './options';
 import type { FromThread, ToThread } from './thread-protocol';
 
-// The body of the thread that createThreadRuntime starts: one call after the other, until it is told to close.
+// The body of the thread that createThreadRuntime starts.
 
-const port = parentPort;
-if (port === null) throw new InvalidInputError('this module only runs as a worker thread');
+if (parentPort === null) throw new InvalidInputError('this module only runs as a worker thread');
 
 const runtime = createInThreadRuntime(workerData as OrtOptions);
 const sessions = new Map<number, TensorSession>();
@@ -20,7 +19,7 @@ function sessionOf(id: number): TensorSession {
   return session;
 }
 
-async function answer(message: Exclude<ToThread, { type: 'close' }>): Promise<FromThread> {
+async function answer(message: ToThread): Promise<FromThread> {
   const { id } = message;
   switch (message.type) {
     case 'load': {
@@ -46,27 +45,12 @@ async function answer(message: Exclude<ToThread, { type: 'close' }>): Promise<Fr
   }
 }
 
-async function handle(message: ToThread): Promise<void> {
-  if (message.type === 'close') {
-    await runtime.close();
-    port?.close(); // nothing is left to wait for, so the thread ends
-    return;
-  }
-  let reply: FromThread;
-  try {
-    reply = await answer(message);
-  } catch (error) {
-    reply = { type: 'failed', id: message.id, error: toSerializedError(error) }; // rethrown by the caller's side
-  }
+answerCalls<ToThread, FromThread>(parentPort, {
+  answer,
   // Outputs are fresh memory that nobody else holds: handing it over costs no copy.
-  const transfer =
+  transfer: (reply) =>
     reply.type === 'ran'
       ? Object.values(reply.outputs).map(({ data }) => data.buffer as ArrayBuffer)
-      : [];
-  port?.postMessage(reply, transfer);
-}
-
-let last = Promise.resolve();
-port.on('message', (message: ToThread) => {
-  last = last.then(() => handle(message));
+      : [],
+  close: () => runtime.close(),
 });

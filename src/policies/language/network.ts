@@ -1,0 +1,106 @@
+import type { Node } from '../../autodiff/graph';
+import type { GraphBuilder } from '../../autodiff/graph-builder';
+import { causalAttention, packedCausalMask } from '../../nn/causal-attention';
+import { rmsNorm } from '../../nn/rms-norm';
+import { swiglu } from '../../nn/swiglu';
+import type { LanguageConfig } from './language-config';
+
+/** A batch of rows, in each of which sequences stand one after the other; all int64 [rows, length]. */
+export interface PackedTokens {
+  readonly tokens: Node;
+  /** Counted from the start of each sequence. */
+  readonly positions: Node;
+  /** Which sequence of its row a token belongs to; padding is a sequence like any other. */
+  readonly segments: Node;
+}
+
+/** cos and sin of the rotary angles, [positions, headDim/2]. */
+export interface RotaryTables {
+  readonly cos: Node;
+  readonly sin: Node;
+}
+
+/** Applies the linear layer of this name, [rows, in] to [rows, out]; `add` is added to the result. */
+export type Linear = (name: string, x: Node, add?: Node) => Node;
+
+/**
+ * The decoder of Llama, Qwen2 and Qwen3, from tokens to the hidden states that the output embedding is multiplied with:
+ *
+ *   x = embed(tokens)
+ *   per layer:  x = x + o(attention(rotate(q(h)), rotate(k(h)), v(h))),  h = norm(x)
+ *               x = x + down(silu(gate(h)) ⊙ up(h)),                     h = norm(x)
+ *   norm(x)
+ *
+ * Touvron et al. 2023, arXiv:2302.13971, figure and section 2.2; Qwen's biases and Qwen3's norms of q and k by configuration.
+ *
+ * @param parameters by their names in Hugging Face's files. @param linear replaces the plain product, as LoRA does.
+ * @returns [rows · length, hiddenSize].
+ */
+export function hiddenStates(
+  b: GraphBuilder,
+  config: LanguageConfig,
+  parameters: Readonly<Record<string, Node>>,
+  { tokens, positions, segments }: PackedTokens,
+  { cos, sin }: RotaryTables,
+  linear: Linear = plainLinear(b, parameters),
+): Node {
+  const [rows, length] = tokens.shape as [number, number];
+  const { heads, kvHeads, headDim, rmsNormEps } = config;
+  const parameter = (name: string): Node => parameters[name] as Node;
+  const embedding = parameter('model.embed_tokens.weight');
+  const mask = packedCausalMask(b, segments, embedding.dtype as 'float32' | 'float64');
+
+  /** [rows · length, n · headDim] as [rows, n, length, headDim]. */
+  const split = (x: Node, n: number): Node =>
+    b.transpose(b.reshape(x, [rows, length, n, headDim]), [0, 2, 1, 3]);
+  const merge = (x: Node): Node =>
+    b.reshape(b.transpose(x, [0, 2, 1, 3]), [rows * length, heads * headDim]);
+  /** Qwen3's norm is over each head by itself. */
+  const headNorm = (x: Node, n: number, name: string): Node => {
+    if (!config.qkNorm) return x;
+    const perHead = b.reshape(x, [rows * length * n, headDim]);
+    return b.reshape(rmsNorm(b, perHead, parameter(name), rmsNormEps), x.shape);
+  };
+
+  let x = b.reshape(b.gather(embedding, tokens), [rows * length, config.hiddenSize]);
+  for (let i = 0; i < config.layers; i++) {
+    const layer = `model.layers.${i}`;
+    const attention = `${layer}.self_attn`;
+    const h = rmsNorm(b, x, parameter(`${layer}.input_layernorm.weight`), rmsNormEps);
+    const project = (which: 'q' | 'k', n: number): Node => {
+      const y = headNorm(
+        linear(`${attention}.${which}_proj`, h),
+        n,
+        `${attention}.${which}_norm.weight`,
+      );
+      return b.rotaryEmbedding(split(y, n), positions, cos, sin);
+    };
+    const attended = causalAttention(
+      b,
+      project('q', heads),
+      project('k', kvHeads),
+      split(linear(`${attention}.v_proj`, h), kvHeads),
+      mask,
+    );
+    x = linear(`${attention}.o_proj`, merge(attended), x);
+    const h2 = rmsNorm(b, x, parameter(`${layer}.post_attention_layernorm.weight`), rmsNormEps);
+    const gated = swiglu(
+      b,
+      linear(`${layer}.mlp.gate_proj`, h2),
+      linear(`${layer}.mlp.up_proj`, h2),
+    );
+    x = linear(`${layer}.mlp.down_proj`, gated, x);
+  }
+  return rmsNorm(b, x, parameter('model.norm.weight'), rmsNormEps);
+}
+
+/** x · Wᵀ + bias, with the biases that there are. */
+export function plainLinear(b: GraphBuilder, parameters: Readonly<Record<string, Node>>): Linear {
+  return (name, x, add) => {
+    const weight = parameters[`${name}.weight`] as Node;
+    const bias = parameters[`${name}.bias`];
+    if (bias === undefined) return b.gemm(x, weight, { transB: true, ...(add && { add }) });
+    const row = b.reshape(bias, [1, ...bias.shape]);
+    return b.gemm(x, weight, { transB: true, add: add === undefined ? row : b.add(add, row) });
+  };
+}

@@ -1,0 +1,129 @@
+import { accumulate, grad } from '../../../autodiff/grad';
+import type { DType, Graph, Node, Shape } from '../../../autodiff/graph';
+import { GraphBuilder } from '../../../autodiff/graph-builder';
+import { verifyInPlace } from '../../../autodiff/in-place';
+import { GRADIENT } from '../../../optim/update-graph';
+import { NEXT } from '../../../ports/tensor-workspace';
+import { selectedLogProbs } from '../../../nn/selected-log-probs';
+import type { LanguageConfig } from '../language-config';
+import { hiddenStates, type Linear } from '../network';
+
+/** What a loss is made of: one row per token that is trained on. All [targets]. */
+export interface LossInput {
+  /** log π(token | what is before it). */
+  readonly logProbs: Node;
+  /** log π of the whole vocabulary, [targets, V]; without gradient, for metrics. */
+  readonly all: Node;
+  /** By name; see TokenLoss.inputs. */
+  readonly inputs: Readonly<Record<string, Node>>;
+}
+
+/** A loss over tokens: the plug of a training step. */
+export interface TokenLoss {
+  readonly name: string;
+  /** What it is fed per token, [targets] each. Tokens of padding have `weights` 0. */
+  readonly inputs: Readonly<Record<string, DType>>;
+  /**
+   * @returns the loss of each token, [targets], already weighted; and sums over the tokens by name. The step adds them up over the
+   *   whole global batch and divides by its one denominator.
+   */
+  build(
+    b: GraphBuilder,
+    input: LossInput,
+  ): { readonly perToken: Node; readonly sums?: Readonly<Record<string, Node>> };
+}
+
+/** The sizes that a graph is built for. */
+export interface MicroBatchShape {
+  readonly rows: number;
+  readonly length: number;
+  /** Tokens that are trained on. */
+  readonly targets: number;
+}
+
+/** Which parameters there are, and which of them learn. Names are Hugging Face's, or an adapter's. */
+export interface TrainedModel {
+  readonly config: LanguageConfig;
+  readonly trainable: Readonly<Record<string, Shape>>;
+  /** Needed, and left alone. @default none */
+  readonly frozen?: Readonly<Record<string, Shape>>;
+  /** How linear layers are applied, such as with an adapter. @default the plain product */
+  readonly linear?: (b: GraphBuilder, parameters: Readonly<Record<string, Node>>) => Linear;
+}
+
+export interface AccumulateSpec {
+  readonly shape: MicroBatchShape;
+  readonly model: TrainedModel;
+  readonly rope: { readonly cos: Float32Array; readonly sin: Float32Array };
+  readonly loss: TokenLoss;
+  readonly dtype?: 'float32' | 'float64';
+}
+
+/**
+ * Forward and backward of one micro-batch, as one graph: adds its gradients to those of the micro-batches before it.
+ *
+ * inputs   each parameter w; for each that learns the sum so far, `w.gradient`; `tokens`, `positions`, `segments` int64 [rows, length];
+ *          `at` int64 [targets]: where in the batch, row by row, a trained token is predicted from (the token before it);
+ *          `targets` int64 [targets]: the token itself; `denominator`, of rank 0; the loss's own inputs [targets]
+ * outputs  `next.w.gradient`; `loss`, of rank 0: this micro-batch's share of the global mean; the loss's sums
+ */
+export function buildAccumulateGraph({
+  model: { config, trainable, frozen = {}, linear },
+  shape: { rows, length, targets },
+  rope,
+  loss,
+  dtype = 'float32',
+}: AccumulateSpec): Graph {
+  const b = new GraphBuilder();
+  const names = Object.keys(trainable);
+  const values = names.map((name) => b.input(name, trainable[name] as Shape, dtype));
+  const before = names.map((name) => b.input(name + GRADIENT, trainable[name] as Shape, dtype));
+  const rest = Object.entries(frozen).map(([name, shape]) => b.input(name, shape, dtype));
+  const index = (name: string, size: Shape): Node => b.input(name, size, 'int64');
+  const batch = {
+    tokens: index('tokens', [rows, length]),
+    positions: index('positions', [rows, length]),
+    segments: index('segments', [rows, length]),
+  };
+  const at = index('at', [targets]);
+  const wanted = index('targets', [targets]);
+  const denominator = b.input('denominator', [], dtype);
+  const inputs = Object.fromEntries(
+    Object.entries(loss.inputs).map(([name, type]) => [
+      name,
+      b.input(name, [targets], type === 'float32' ? dtype : type),
+    ]),
+  );
+
+  const byName = Object.fromEntries([...values, ...rest].map((node) => [node.name, node]));
+  const half = config.headDim / 2;
+  const table = (data: Float32Array): Node =>
+    b.constant(dtype === 'float64' ? Float64Array.from(data) : data, [data.length / half, half]);
+  const hidden = hiddenStates(
+    b,
+    config,
+    byName,
+    batch,
+    {
+      cos: table(rope.cos),
+      sin: table(rope.sin),
+    },
+    linear?.(b, byName),
+  );
+  const output = byName[
+    config.tieEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight'
+  ] as Node;
+  const { logProbs, all } = selectedLogProbs(b, b.gather(hidden, at), output, wanted);
+  const { perToken, sums = {} } = loss.build(b, { logProbs, all, inputs });
+  const share = b.div(b.sumAll(perToken), denominator);
+  const gradients = grad(b, share, values);
+  const next = Object.fromEntries(
+    names.map((name, i) => [
+      NEXT + name + GRADIENT,
+      accumulate(b, before[i] as Node, gradients[i] as Node),
+    ]),
+  );
+  const graph = b.build({ ...next, loss: share, ...sums });
+  verifyInPlace(graph, new Map(Object.keys(next).map((name) => [name, name.slice(NEXT.length)])));
+  return graph;
+}

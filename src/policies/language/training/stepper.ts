@@ -1,0 +1,336 @@
+import type { Shape } from '../../../autodiff/graph';
+import { sizeOf } from '../../../autodiff/graph';
+import { GraphBuilder } from '../../../autodiff/graph-builder';
+import { verifyInPlace } from '../../../autodiff/in-place';
+import { InvalidInputError } from '../../../errors';
+import { emitModel } from '../../../onnx/emit';
+import type { UpdateSpec } from '../../../optim/update-graph';
+import {
+  buildUpdateGraph,
+  FIRST_MOMENT,
+  GRADIENT,
+  SECOND_MOMENT,
+} from '../../../optim/update-graph';
+import type { Tensor } from '../../../ports/tensor-runtime';
+import { NEXT, type TensorWorkspace, type WorkspaceSession } from '../../../ports/tensor-workspace';
+import { buildAccumulateGraph, type TokenLoss, type TrainedModel } from './accumulate-graph';
+import { packSequences, type MicroBatch, type TrainingSequence } from './pack';
+
+export interface StepperSpec {
+  readonly model: TrainedModel;
+  readonly rope: { readonly cos: Float32Array; readonly sin: Float32Array };
+  readonly loss: TokenLoss;
+  readonly optimizer: UpdateSpec['optimizer'];
+  /** See PackOptions. @default 1024 */
+  readonly tokensPerMicroBatch?: number;
+}
+
+/** float32 values by parameter. */
+export type ParameterValues = Readonly<Record<string, Float32Array>>;
+
+export interface OptimizerValues {
+  readonly m: ParameterValues;
+  readonly v: ParameterValues;
+  /** Updates since the moments were zero. */
+  readonly step: number;
+}
+
+export interface StepMetrics {
+  /** Mean over the trained tokens of the whole batch, weighted as the loss says. */
+  readonly loss: number;
+  /** Before clipping. */
+  readonly gradNorm: number;
+  /** False: the loss or a gradient was NaN or infinite, and nothing was changed. */
+  readonly isFinite: boolean;
+  /** Of all sequences. */
+  readonly tokens: number;
+  /** Those that the loss was taken of. */
+  readonly trainedTokens: number;
+  readonly microBatches: number;
+  /** Share of the computed tokens that were padding. */
+  readonly padding: number;
+  /** The loss's own sums, over the whole batch. */
+  readonly sums: Readonly<Record<string, number>>;
+}
+
+export interface Stepper {
+  /** Values are handed over. Without moments, they begin at zero. */
+  load(values: ParameterValues, optimizer?: OptimizerValues): Promise<void>;
+  /**
+   * One optimizer step.
+   *
+   * @param denominator what the summed loss is divided by. @default the weight of all trained tokens
+   * @throws {InvalidInputError} if a sequence is wrong, or none of its tokens is trained on.
+   */
+  step(
+    sequences: readonly TrainingSequence[],
+    options: { readonly learningRate: number; readonly denominator?: number },
+  ): Promise<StepMetrics>;
+  /** Those that learn. */
+  parameters(): Promise<Record<string, Float32Array>>;
+  optimizer(): Promise<OptimizerValues>;
+  /** Ends the workspaces. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_TOKENS = 1024;
+
+/**
+ * Optimizer steps of a language model over one or several workspaces.
+ *
+ * A batch is cut into micro-batches that fit the processor's caches, which is where the speed comes from: on 2 cores elementwise
+ * operators take half the time on 1,024 tokens at once that they take on 4,096. Each workspace has one thread and computes the gradients of its share of
+ * the micro-batches, over parameters of its own; the first one adds them up in the order of the workspaces, updates its
+ * parameters, and the others get copies. So the result depends on the number of workspaces (the order of a sum), and on
+ * nothing else: not on timing.
+ *
+ * @param workspaces at least one; the stepper owns them.
+ */
+export function createStepper(workspaces: readonly TensorWorkspace[], spec: StepperSpec): Stepper {
+  const [first, ...others] = workspaces;
+  if (first === undefined) throw new InvalidInputError('a stepper needs at least one workspace');
+  const main = first;
+  const { model, loss, tokensPerMicroBatch = DEFAULT_TOKENS } = spec;
+  const { trainable, frozen = {} } = model;
+  const names = Object.keys(trainable);
+  const lossInputs = Object.keys(loss.inputs).filter((name) => name !== 'weights');
+  const gradients = names.map((name) => name + GRADIENT);
+  const sessions = createSessionCache(spec);
+
+  const tensor = (name: string, data: Float32Array): Tensor => ({
+    dtype: 'float32',
+    shape: (trainable[name] ?? frozen[name]) as Shape,
+    data,
+  });
+  const zeros = (name: string): Float32Array => new Float32Array(sizeOf(trainable[name] as Shape));
+  const suffixed = (
+    suffix: string,
+    values: (name: string) => Float32Array,
+  ): Record<string, Tensor> =>
+    Object.fromEntries(names.map((name) => [name + suffix, tensor(name, values(name))]));
+
+  /** Parameters to the other workspaces. */
+  async function broadcast(): Promise<void> {
+    for (const other of others) await other.write(await main.read(names));
+  }
+
+  async function load(values: ParameterValues, state?: OptimizerValues): Promise<void> {
+    const frozenNames = Object.keys(frozen);
+    const missing = [...names, ...frozenNames].filter((name) => values[name] === undefined);
+    if (missing.length > 0) {
+      throw new InvalidInputError(`parameters are missing: ${missing.join(', ')}`);
+    }
+    await main.write({
+      ...suffixed('', (name) => values[name] as Float32Array),
+      ...suffixed(FIRST_MOMENT, (name) => state?.m[name] ?? zeros(name)),
+      ...suffixed(SECOND_MOMENT, (name) => state?.v[name] ?? zeros(name)),
+      step: { dtype: 'int64', shape: [], data: BigInt64Array.of(BigInt(state?.step ?? 0)) },
+    });
+    for (const workspace of workspaces) await workspace.write(suffixed(GRADIENT, zeros));
+    await main.write(
+      Object.fromEntries(
+        frozenNames.map((name) => [name, tensor(name, values[name] as Float32Array)]),
+      ),
+    );
+    for (const other of others) await other.write(await main.read(frozenNames));
+    await broadcast();
+  }
+
+  /** Gradients of one workspace's share, added to its own. */
+  async function accumulateShare(
+    workspace: TensorWorkspace,
+    batches: readonly MicroBatch[],
+    denominator: number,
+  ): Promise<Record<string, number>> {
+    await workspace.clear(gradients);
+    const sums: Record<string, number> = {};
+    for (const batch of batches) {
+      const session = await sessions.accumulating(workspace, batch);
+      const outputs = await session.run(feedsOf(batch, denominator));
+      for (const [name, { data }] of Object.entries(outputs)) {
+        sums[name] = (sums[name] ?? 0) + Number(data[0]);
+      }
+    }
+    return sums;
+  }
+
+  return {
+    load,
+    async step(sequences, { learningRate, denominator }) {
+      const batches = packSequences(sequences, {
+        tokensPerMicroBatch,
+        parts: workspaces.length,
+        lossInputs,
+      });
+      const weight = denominator ?? totalWeight(batches);
+      if (!(weight > 0)) {
+        throw new InvalidInputError(
+          'a training batch expected tokens to train on, got none: every mask or weight is 0',
+        );
+      }
+      const shares = await Promise.all(
+        workspaces.map((workspace, k) =>
+          accumulateShare(
+            workspace,
+            batches.filter((_, i) => i % workspaces.length === k),
+            weight,
+          ),
+        ),
+      );
+      for (const other of others) {
+        const adding = await sessions.adding(main);
+        await adding.run(addends(await other.read(gradients)));
+      }
+      const total = addUp(shares);
+      const updating = await sessions.updating(main);
+      const { gradNorm, finite } = await updating.run({
+        learningRate: scalar(learningRate),
+        loss: scalar(total['loss'] ?? NaN),
+      });
+      const isFinite = finite?.data[0] === 1;
+      if (isFinite) await broadcast();
+      const { loss: mean = NaN, ...sums } = total;
+      const computed = batches.reduce((sum, { rows, length }) => sum + rows * length, 0);
+      const real = batches.reduce((sum, batch) => sum + batch.real, 0);
+      return {
+        loss: mean,
+        gradNorm: Number(gradNorm?.data[0]),
+        isFinite,
+        tokens: real,
+        trainedTokens: batches.reduce((sum, { trained }) => sum + trained, 0),
+        microBatches: batches.length,
+        padding: 1 - real / computed,
+        sums,
+      };
+    },
+    async parameters() {
+      return valuesOf(await main.read(names), '');
+    },
+    async optimizer() {
+      const read = (suffix: string): Promise<Record<string, Tensor>> =>
+        main.read(names.map((name) => name + suffix));
+      const { step } = await main.read(['step']);
+      return {
+        m: valuesOf(await read(FIRST_MOMENT), FIRST_MOMENT),
+        v: valuesOf(await read(SECOND_MOMENT), SECOND_MOMENT),
+        step: Number(step?.data[0]),
+      };
+    },
+    async close() {
+      await Promise.all(workspaces.map((workspace) => workspace.close()));
+    },
+  };
+
+  /** Another workspace's gradients under the names that the adding graph takes them by. */
+  function addends(read: Record<string, Tensor>): Record<string, Tensor> {
+    return Object.fromEntries(
+      Object.entries(read).map(([name, value]) => [OTHER + name, value] as const),
+    );
+  }
+}
+
+const OTHER = 'other.';
+
+interface SessionCache {
+  accumulating(workspace: TensorWorkspace, batch: MicroBatch): Promise<WorkspaceSession>;
+  adding(workspace: TensorWorkspace): Promise<WorkspaceSession>;
+  updating(workspace: TensorWorkspace): Promise<WorkspaceSession>;
+}
+
+/** Sessions by workspace and what they are for; each graph is built when it is first needed. */
+function createSessionCache({ model, rope, loss, optimizer }: StepperSpec): SessionCache {
+  const { trainable } = model;
+  const built = new Map<string, Uint8Array>();
+  const loaded = new Map<TensorWorkspace, Map<string, Promise<WorkspaceSession>>>();
+  const session = (
+    workspace: TensorWorkspace,
+    name: string,
+    build: () => Uint8Array,
+  ): Promise<WorkspaceSession> => {
+    const own = loaded.get(workspace) ?? new Map<string, Promise<WorkspaceSession>>();
+    loaded.set(workspace, own);
+    let found = own.get(name);
+    if (found === undefined) {
+      const bytes = built.get(name) ?? build();
+      built.set(name, bytes);
+      found = workspace.load(bytes, { name });
+      own.set(name, found);
+    }
+    return found;
+  };
+  return {
+    accumulating: (workspace, { rows, length, targets }) =>
+      session(workspace, `training, ${rows} x ${length} tokens, ${targets} targets`, () =>
+        emitModel(buildAccumulateGraph({ model, shape: { rows, length, targets }, rope, loss })),
+      ),
+    adding: (workspace) =>
+      session(workspace, 'adding gradients', () => buildAddingModel(trainable)),
+    updating: (workspace) =>
+      session(workspace, 'updating', () =>
+        emitModel(buildUpdateGraph({ parameters: trainable, optimizer })),
+      ),
+  };
+}
+
+/** gradient ← gradient + other.gradient, of every parameter. */
+function buildAddingModel(parameters: Readonly<Record<string, Shape>>): Uint8Array {
+  const b = new GraphBuilder();
+  const outputs = Object.fromEntries(
+    Object.entries(parameters).map(([name, shape]) => {
+      const gradient = name + GRADIENT;
+      return [NEXT + gradient, b.add(b.input(gradient, shape), b.input(OTHER + gradient, shape))];
+    }),
+  );
+  const graph = b.build(outputs);
+  verifyInPlace(
+    graph,
+    new Map(Object.keys(outputs).map((name) => [name, name.slice(NEXT.length)])),
+  );
+  return emitModel(graph);
+}
+
+function feedsOf(batch: MicroBatch, denominator: number): Record<string, Tensor> {
+  const { rows, length, targets } = batch;
+  const index = (shape: Shape, data: BigInt64Array): Tensor => ({ dtype: 'int64', shape, data });
+  return {
+    tokens: index([rows, length], batch.tokens),
+    positions: index([rows, length], batch.positions),
+    segments: index([rows, length], batch.segments),
+    at: index([targets], batch.at),
+    targets: index([targets], batch.targetTokens),
+    denominator: scalar(denominator),
+    ...Object.fromEntries(
+      Object.entries(batch.inputs).map(([name, data]) => [
+        name,
+        { dtype: 'float32', shape: [targets], data },
+      ]),
+    ),
+  };
+}
+
+function totalWeight(batches: readonly MicroBatch[]): number {
+  let sum = 0;
+  for (const { inputs } of batches) for (const weight of inputs['weights'] ?? []) sum += weight;
+  return sum;
+}
+
+function addUp(shares: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  const total: Record<string, number> = {};
+  for (const share of shares) {
+    for (const [name, value] of Object.entries(share)) total[name] = (total[name] ?? 0) + value;
+  }
+  return total;
+}
+
+function valuesOf(tensors: Record<string, Tensor>, suffix: string): Record<string, Float32Array> {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, { data }]) => [
+      name.slice(0, name.length - suffix.length),
+      data as Float32Array,
+    ]),
+  );
+}
+
+function scalar(value: number): Tensor {
+  return { dtype: 'float32', shape: [], data: Float32Array.of(value) };
+}

@@ -1,0 +1,38 @@
+import type { LoadOptions, Tensor, Tensors } from './tensor-runtime';
+
+/** Prefix of an output that takes the place of the workspace's tensor whose name follows. */
+export const NEXT = 'next.';
+
+/**
+ * Named tensors that stay where models compute, and the models that work on them. For what is large and changes at each run, such
+ * as parameters, gradients and moments: only the rest of a run's inputs and outputs travels.
+ *
+ * A model's input is taken from the workspace when there is a tensor of its name; its output `next.<name>` is written over the tensor
+ * `<name>`, in the same memory. The model must be made for that (src/autodiff/in-place.ts): it may not read the old values
+ * after it began to write the new ones.
+ */
+export interface TensorWorkspace {
+  /** Puts tensors in, in place of those of the same names. They are handed over: leave their data alone afterwards. */
+  write(tensors: Tensors): Promise<void>;
+  /** @returns copies. @throws {InvalidInputError} if there is no tensor of a name. */
+  read(names: readonly string[]): Promise<Record<string, Tensor>>;
+  /** Sets tensors to 0. */
+  clear(names: readonly string[]): Promise<void>;
+  /** Forgets tensors; sessions that use them cannot run until they are written again. */
+  drop(names: readonly string[]): Promise<void>;
+  /** @throws {InvalidInputError} if the model is refused. */
+  load(model: Uint8Array, options?: LoadOptions): Promise<WorkspaceSession>;
+  /** Ends all sessions and frees all tensors; calls still open are rejected. */
+  close(): Promise<void>;
+}
+
+export interface WorkspaceSession {
+  /**
+   * @param feeds the inputs that the workspace does not have. Not modified; leave their data alone until the run resolved.
+   * @param fetches outputs that do not stay in the workspace; by default all such.
+   * @throws {InvalidInputError | ShapeError} if feeds, fetches or the workspace's tensors do not fit the model; the tensors of the
+   *   workspace are then as they were. {TransientError} if the place where it runs died.
+   */
+  run(feeds: Tensors, fetches?: readonly string[]): Promise<Record<string, Tensor>>;
+  release(): Promise<void>;
+}
