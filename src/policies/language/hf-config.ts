@@ -73,7 +73,9 @@ export function fromHfConfig(json: unknown): LanguageConfig {
     ...(hf.hidden_act === 'silu' ? [] : [`hidden_act ${hf.hidden_act} (expected silu)`]),
     ...(usesSlidingWindow(hf) ? ['sliding window attention'] : []),
     ...((hf.pretraining_tp ?? 1) > 1 ? [`pretraining_tp ${hf.pretraining_tp} (expected 1)`] : []),
-    ...(hf.quantization_config == null ? [] : ['quantized weights (quantization_config)']),
+    ...((hf.quantization_config ?? null) === null
+      ? []
+      : ['quantized weights (quantization_config)']),
     ...((rope.partial_rotary_factor ?? 1) === 1 ? [] : ['partial_rotary_factor (expected 1)']),
     ...(Number.isInteger(headDim) && headDim % 2 === 0 ? [] : [`heads of odd size ${headDim}`]),
     ...(heads % kvHeads === 0 ? [] : [`${heads} heads over ${kvHeads} key-value heads`]),
