@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LanguageConfig } from '../../src/policies/language/language-config';
 import { fromHfConfig } from '../../src/policies/language/hf-config';
+import { fromPeftConfig, type LoraConfig } from '../../src/policies/language/lora/lora-config';
 import { readSafetensors, type Tensor } from '../../src/storage/safetensors';
 
 // The models of test/goldens/language, with what PyTorch says of them.
@@ -59,6 +60,25 @@ export function goldenModel(name: string): GoldenModel {
     weights: Object.fromEntries(weights),
     tensors: tensorsOf('golden.safetensors'),
     golden: json('golden.json') as GoldenModel['golden'],
+  };
+}
+
+/** A golden model's adapter, as PEFT saved it. */
+export function goldenAdapter({ folder, config }: GoldenModel): {
+  readonly lora: LoraConfig;
+  readonly weights: Record<string, Float32Array>;
+} {
+  const json: unknown = JSON.parse(
+    readFileSync(join(folder, 'adapter/adapter_config.json'), 'utf8'),
+  );
+  const { tensors } = readSafetensors(
+    readFileSync(join(folder, 'adapter/adapter_model.safetensors')),
+  );
+  return {
+    lora: fromPeftConfig(json, config),
+    weights: Object.fromEntries(
+      [...tensors].map(([name, { data }]) => [name, Float32Array.from(data as Float32Array)]),
+    ),
   };
 }
 

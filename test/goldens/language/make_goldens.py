@@ -174,7 +174,7 @@ def make(name, config):
         for n, p in trained:
             tensors[f"lora.grad.{n}"] = p.grad.float()
         golden["loraLoss"] = loss.item()
-        lora_settings = {**settings, "learningRate": 1e-2, "decayed": [n for n, _ in trained]}
+        lora_settings = {**settings, "learningRate": 2e-3, "decayed": [n for n, _ in trained]}
         golden["loraAdamw"] = {**lora_settings, "losses": adamw_losses(adapter, trained, ids, mask, lora_settings)}
 
     save_file({n: t.contiguous() for n, t in tensors.items()}, folder / "golden.safetensors")

@@ -289,7 +289,8 @@ function buildAddingModel(parameters: Readonly<Record<string, Shape>>): Uint8Arr
   return emitModel(graph);
 }
 
-function feedsOf(batch: MicroBatch, denominator: number): Record<string, Tensor> {
+/** What a session of buildAccumulateGraph is fed with. */
+export function feedsOf(batch: MicroBatch, denominator: number): Record<string, Tensor> {
   const { rows, length, targets } = batch;
   const index = (shape: Shape, data: BigInt64Array): Tensor => ({ dtype: 'int64', shape, data });
   return {
