@@ -1,16 +1,25 @@
 import { endianness } from 'node:os';
-import { z } from 'zod';
-import { IntegrityError, InvalidInputError, UnsupportedOpError } from '../errors';
+import { InvalidInputError, UnsupportedOpError } from '../errors';
+import { fromBfloat16, fromFloat16 } from './half-precision';
+import {
+  elementCount,
+  headerLength,
+  LENGTH_BYTES,
+  METADATA,
+  parseHeader,
+  WIDTH,
+  type DTypeCode,
+} from './safetensors-header';
 
 /**
  * The safetensors format (https://huggingface.co/docs/safetensors, https://github.com/huggingface/safetensors#format), for the four
- * dtypes that Ratchet stores:
+ * dtypes that Ratchet stores and the two half-precision ones that models come in:
  *
  *     u64 little-endian N | N bytes of JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__"?} | data
  *
  * Offsets count from the start of the data; tensors fill it without holes or overlap; values are little-endian, row-major.
  *
- * Left out: half precision, which no typed array of Node 20 holds.
+ * Half precision is read as float32, since no typed array of Node 20 holds it.
  */
 export type Tensor =
   | { readonly dtype: 'float32'; readonly shape: readonly number[]; readonly data: Float32Array }
@@ -24,20 +33,7 @@ export interface Safetensors {
 }
 
 const CODES = { float32: 'F32', float64: 'F64', int64: 'I64', uint8: 'U8' } as const;
-const WIDTH = { F32: 4, F64: 8, I64: 8, U8: 1 } as const;
-
-const METADATA = '__metadata__';
 const ALIGNMENT = 8;
-const MAX_HEADER_BYTES = 100_000_000; // the reference reader's limit
-
-const Entry = z.strictObject({
-  dtype: z.enum(['F32', 'F64', 'I64', 'U8']),
-  shape: z.array(z.int().min(0)),
-  data_offsets: z.tuple([z.int().min(0), z.int().min(0)]),
-});
-type Entry = z.infer<typeof Entry>;
-const Header = z.record(z.string(), z.unknown());
-const Metadata = z.record(z.string(), z.string());
 
 /**
  * The same tensors give the same bytes, in whatever order the map was built: wider dtypes come first, so that every tensor is aligned to its
@@ -99,97 +95,45 @@ export function writeSafetensors(
  */
 export function readSafetensors(bytes: Uint8Array): Safetensors {
   assertLittleEndian();
-  const { header, dataStart } = readHeader(bytes);
-  const { [METADATA]: rawMetadata = {}, ...rawEntries } = header;
-  const metadata = parse(Metadata, rawMetadata, METADATA);
-  const entries = Object.entries(rawEntries).map(
-    ([name, raw]) => [name, parse(Entry, raw, name)] as const,
-  );
-  entries.sort(([, a], [, b]) => compareOffsets(a.data_offsets, b.data_offsets));
-
-  let covered = 0;
-  for (const [name, { dtype, shape, data_offsets }] of entries) {
-    const [begin, end] = data_offsets;
-    if (begin !== covered || elementCount(shape) * WIDTH[dtype] !== end - begin) {
-      throw malformed(
-        `tensors must fill the data in a row, each as long as its shape says: expected bytes ${covered} to ${covered + elementCount(shape) * WIDTH[dtype]}, got ${begin} to ${end}`,
-        name,
-      );
-    }
-    covered = end;
-  }
-  if (dataStart + covered !== bytes.byteLength) {
-    throw malformed(
-      `expected ${dataStart + covered} bytes in all, got ${bytes.byteLength}: it was cut off or appended to`,
-    );
-  }
+  const length = headerLength(bytes, bytes.byteLength);
+  const json = bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length);
+  const { entries, metadata } = parseHeader(json, bytes.byteLength);
   const tensors = new Map(
-    entries.map(([name, entry]) => [name, toTensor(entry, bytes, dataStart)] as const),
+    [...entries].map(([name, entry]) => {
+      const { dtype, shape, begin, end } = entry;
+      return [name, toTensor(dtype, shape, bytes.subarray(begin, end))] as const;
+    }),
   );
   return { tensors, metadata };
 }
 
-function readHeader(bytes: Uint8Array): { header: z.infer<typeof Header>; dataStart: number } {
-  if (bytes.byteLength < 8) {
-    throw malformed(`expected at least 8 bytes, got ${bytes.byteLength}`);
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const headerBytes = Number(view.getBigUint64(0, true));
-  const dataStart = 8 + headerBytes;
-  if (headerBytes > MAX_HEADER_BYTES || dataStart > bytes.byteLength) {
-    throw malformed(
-      `expected a header inside the ${bytes.byteLength} bytes, got one of ${headerBytes}`,
-    );
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(
-      new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(8, dataStart)),
-    );
-  } catch (cause) {
-    throw new IntegrityError('a safetensors file is malformed: its header is not JSON', { cause });
-  }
-  return { header: parse(Header, json, 'header'), dataStart };
-}
-
-function toTensor({ dtype, shape, data_offsets }: Entry, bytes: Uint8Array, start: number): Tensor {
-  const [begin, end] = data_offsets;
-  const at = bytes.byteOffset + start + begin;
-  const length = (end - begin) / WIDTH[dtype];
+/**
+ * A tensor of its bytes: a view on them where their alignment allows it, and a copy where not. Half precision becomes float32.
+ *
+ * @param bytes as many as the shape says.
+ */
+export function toTensor(dtype: DTypeCode, shape: readonly number[], bytes: Uint8Array): Tensor {
   // Typed arrays need offsets that are multiples of their width: files with an unpadded header are copied. (Not by `slice`, which on a
   // Buffer is a view.)
-  const [buffer, offset] =
-    at % WIDTH[dtype] === 0
-      ? [bytes.buffer, at]
-      : [new Uint8Array(bytes.subarray(start + begin, start + end)).buffer, 0];
+  const { buffer, byteOffset } =
+    bytes.byteOffset % WIDTH[dtype] === 0 ? bytes : new Uint8Array(bytes);
+  const length = bytes.byteLength / WIDTH[dtype];
   switch (dtype) {
     case 'F32':
-      return { dtype: 'float32', shape, data: new Float32Array(buffer, offset, length) };
+      return { dtype: 'float32', shape, data: new Float32Array(buffer, byteOffset, length) };
     case 'F64':
-      return { dtype: 'float64', shape, data: new Float64Array(buffer, offset, length) };
+      return { dtype: 'float64', shape, data: new Float64Array(buffer, byteOffset, length) };
     case 'I64':
-      return { dtype: 'int64', shape, data: new BigInt64Array(buffer, offset, length) };
+      return { dtype: 'int64', shape, data: new BigInt64Array(buffer, byteOffset, length) };
     case 'U8':
-      return { dtype: 'uint8', shape, data: new Uint8Array(buffer, offset, length) };
+      return { dtype: 'uint8', shape, data: new Uint8Array(buffer, byteOffset, length) };
+    case 'F16':
+    case 'BF16': {
+      const bits = new Uint16Array(buffer, byteOffset, length);
+      const data = dtype === 'F16' ? fromFloat16(bits) : fromBfloat16(bits);
+      return { dtype: 'float32', shape, data };
+    }
   }
-}
-
-function parse<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) throw malformed(z.prettifyError(parsed.error), where);
-  return parsed.data;
-}
-
-function compareOffsets(a: Entry['data_offsets'], b: Entry['data_offsets']): number {
-  return a[0] - b[0] || a[1] - b[1];
-}
-
-function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
-}
-
-function malformed(what: string, name?: string): IntegrityError {
-  return new IntegrityError(`a safetensors file is malformed: ${what}`, { context: { name } });
 }
 
 function assertLittleEndian(): void {
