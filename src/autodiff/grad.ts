@@ -1,4 +1,5 @@
 import { InvalidInputError, ShapeError, UnsupportedOpError } from '../errors';
+import { customGradientOf } from './custom-gradient';
 import type { GraphBuilder } from './graph-builder';
 import type { Node, OpType } from './graph';
 import { formatType, isFloat, sameShape } from './graph';
@@ -60,7 +61,7 @@ export function pullback(
     const cotangent = cotangents.get(node);
     // A wanted node with nothing wanted before it is an end of the walk: its own rule is not needed.
     if (cotangent === undefined || !node.inputs.some((input) => dependent.has(input))) continue;
-    const custom = b.customGradientOf(node);
+    const custom = customGradientOf(node);
     const inputs = custom?.inputs ?? node.inputs;
     const results =
       custom === undefined

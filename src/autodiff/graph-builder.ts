@@ -1,6 +1,6 @@
 import { InvalidInputError, ShapeError } from '../errors';
 import type { DType, Graph, Node, NodeOf, OpAttributes, OpType, Shape, TensorData } from './graph';
-import { formatType, isFloat, sameShape } from './graph';
+import { formatType, sameShape } from './graph';
 import { inferType } from './op-specs';
 import { prune } from './prune';
 import { verify } from './verify';
@@ -12,20 +12,6 @@ interface GemmOptions {
   readonly transA?: boolean;
   readonly transB?: boolean;
   readonly add?: Node;
-}
-
-interface ScaledMatMulOptions {
-  readonly transA?: boolean;
-  readonly transB?: boolean;
-  /** @default 1 */
-  readonly alpha?: number;
-}
-
-/** From the cotangent of a result one cotangent per listed input, or null where none flows. */
-export type CustomRule = (dy: Node) => readonly (Node | null)[];
-interface CustomGradient {
-  readonly inputs: readonly Node[];
-  readonly rule: CustomRule;
 }
 
 interface ReduceOptions {
@@ -45,7 +31,6 @@ export class GraphBuilder {
   readonly #nodes: Node[] = [];
   readonly #names = new Set<string>();
   readonly #scalars = new Map<string, Node>();
-  readonly #customGradients = new Map<Node, CustomGradient>();
 
   /** All nodes so far, in topological order. */
   get nodes(): readonly Node[] {
@@ -101,39 +86,6 @@ export class GraphBuilder {
     const graph = prune({ nodes: this.#nodes, outputs: new Map(Object.entries(outputs)) });
     verify(graph);
     return graph;
-  }
-
-  /**
-   * Gives a composite a gradient of its own, written by hand: `grad` goes from `output` straight to `inputs` by `rule`, past all
-   * nodes between them. (JAX calls it custom_vjp.) For where the rules of the parts make more passes over memory than needed.
-   *
-   * The rule's nodes are ordinary ones, so it can be differentiated again. It is not part of the graph: a model that was
-   * read back from its bytes does not have it.
-   *
-   * @param inputs where the composite begins. A float input of the graph that reaches `output` past them is an error: its
-   *   gradient would be wrong without a word.
-   * @returns output.
-   */
-  withGradient(output: Node, inputs: readonly Node[], rule: CustomRule): Node {
-    const bounds = new Set(inputs);
-    const seen = new Set<Node>();
-    const open = [output];
-    for (let node = open.pop(); node !== undefined; node = open.pop()) {
-      if (bounds.has(node) || seen.has(node)) continue;
-      seen.add(node);
-      if (node.op === 'Input' && isFloat(node.dtype)) {
-        throw new InvalidInputError(
-          'a composite with a gradient of its own has to list all that it depends on',
-          { context: { output: output.name, missing: node.name } },
-        );
-      }
-      open.push(...node.inputs);
-    }
-    this.#customGradients.set(output, { inputs, rule });
-    return output;
-  }
-  customGradientOf(node: Node): CustomGradient | undefined {
-    return this.#customGradients.get(node);
   }
 
   // Sources
@@ -210,11 +162,6 @@ export class GraphBuilder {
   }
   relu(x: Node): Node {
     return this.append('Relu', [x], {});
-  }
-  /** x · σ(x). In float32 one operator of ONNX Runtime. Elfwing et al. 2017, arXiv:1702.03118. */
-  silu(x: Node): Node {
-    if (x.dtype !== 'float32') return this.mul(x, this.sigmoid(x));
-    return this.append('QuickGelu', [x], { alpha: 1 });
   }
   clip(x: Node, min: number, max: number): Node {
     return this.append('Clip', [x], { min: rounded(min, x.dtype), max: rounded(max, x.dtype) });
@@ -322,22 +269,6 @@ export class GraphBuilder {
     const inputs = add === undefined ? [x, y] : [x, y, add];
     return this.append('Gemm', inputs, { transA, transB });
   }
-  /**
-   * alpha · op(x) · op(y) of stacks of matrices, where op swaps the last two axes if told to. In float32 one operator of ONNX
-   * Runtime; in float64, which it does not have there, several.
-   */
-  scaledMatMul(
-    x: Node,
-    y: Node,
-    { transA = false, transB = false, alpha = 1 }: ScaledMatMulOptions = {},
-  ): Node {
-    if (x.dtype === 'float32') {
-      return this.append('FusedMatMul', [x, y], { transA, transB, alpha: Math.fround(alpha) });
-    }
-    const product = this.matMul(transA ? this.transpose(x) : x, transB ? this.transpose(y) : y);
-    return alpha === 1 ? product : this.scale(product, alpha);
-  }
-
   // Shapes
 
   /** @param perm result axis i is operand axis perm[i]; by default the last two are swapped. */
@@ -391,37 +322,6 @@ export class GraphBuilder {
   }
   logSoftmax(x: Node, axis = -1): Node {
     return this.append('LogSoftmax', [x], { axis: fromEnd(axis, x) });
-  }
-
-  /**
-   * Rotates the pairs (x[…, i], x[…, size/2 + i]) by the angle of their position: the "rotate half" form of rotary embeddings
-   * that Llama's checkpoints have. Su et al. 2021, arXiv:2104.09864.
-   *
-   *   y[i] = x[i]·cos − x[i + size/2]·sin;  y[i + size/2] = x[i + size/2]·cos + x[i]·sin
-   *
-   * In float32 one operator of ONNX Runtime. No gradient flows to the tables.
-   *
-   * @param x [batch, heads, length, size]. @param positions int64 [batch, length], rows of the tables.
-   * @param cos, sin [positions, size/2], in the dtype of x.
-   */
-  rotaryEmbedding(x: Node, positions: Node, cos: Node, sin: Node): Node {
-    if (x.dtype === 'float32') {
-      return this.append('RotaryEmbedding', [x, positions, cos, sin], {});
-    }
-    const [batch, , length, size] = x.shape as [number, number, number, number];
-    const half = size / 2;
-    const angles = [batch, 1, length, half];
-    const c = this.reshape(this.gather(cos, positions), angles);
-    const s = this.reshape(this.gather(sin, positions), angles);
-    const low = this.slice(x, 3, 0, half);
-    const high = this.slice(x, 3, half, size);
-    return this.concat(
-      [
-        this.sub(this.mul(low, c), this.mul(high, s)),
-        this.add(this.mul(high, c), this.mul(low, s)),
-      ],
-      3,
-    );
   }
 
   // Indexing. Indices are int64; one that is out of range fails the run.

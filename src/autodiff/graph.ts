@@ -75,7 +75,7 @@ export interface OpAttributes {
   Gemm: Transposes;
   /** alpha · op(x) · op(y) of stacks of matrices, where op swaps the last two axes if told to; of ONNX Runtime. */
   FusedMatMul: Transposes & { readonly alpha: number };
-  /** Of ONNX Runtime; see GraphBuilder.rotaryEmbedding. */
+  /** Of ONNX Runtime; see runtime-operators.ts. */
   RotaryEmbedding: NoAttributes;
   Transpose: { readonly perm: readonly number[] };
   Reshape: { readonly shape: Shape };

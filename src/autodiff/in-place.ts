@@ -1,6 +1,9 @@
 import { InvalidInputError } from '../errors';
 import type { Graph, Node } from './graph';
 
+/** Prefix of an output that takes the place of the input whose name follows. */
+export const NEXT = 'next.';
+
 /** Operators that read element i of an operand of the result's shape only for element i of the result. */
 const ELEMENTWISE: ReadonlySet<string> = new Set([
   ...['Identity', 'Neg', 'Abs', 'Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Where', 'Clip', 'Relu'],
@@ -35,6 +38,12 @@ export function verifyInPlace({ nodes, outputs }: Graph, pairs: ReadonlyMap<stri
       );
     }
   }
+}
+
+/** Checks `verifyInPlace` for all outputs that are called `next.` and an input. */
+export function verifyNext(graph: Graph): void {
+  const names = [...graph.outputs.keys()].filter((name) => name.startsWith(NEXT));
+  verifyInPlace(graph, new Map(names.map((name) => [name, name.slice(NEXT.length)])));
 }
 
 function readsElementwise(node: Node, input: Node): boolean {

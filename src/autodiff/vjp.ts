@@ -1,6 +1,7 @@
 import type { GraphBuilder } from './graph-builder';
 import type { Node, NodeOf, OpType } from './graph';
 import { isFloat, sizeOf } from './graph';
+import { rotaryEmbedding, scaledMatMul } from './runtime-operators';
 
 /**
  * The vector-Jacobian product of one operator: from the cotangent of its result, `dy` (of the result's shape and dtype), one
@@ -169,11 +170,11 @@ export const vjp: VjpTable = {
     const [x, y] = two(node);
     const { transA, transB, alpha } = node.attributes;
     const dx = transA
-      ? b.scaledMatMul(y, dy, { transA: transB, transB: true, alpha })
-      : b.scaledMatMul(dy, y, { transB: !transB, alpha });
+      ? scaledMatMul(b, y, dy, { transA: transB, transB: true, alpha })
+      : scaledMatMul(b, dy, y, { transB: !transB, alpha });
     const dyOther = transB
-      ? b.scaledMatMul(dy, x, { transA: true, transB: transA, alpha })
-      : b.scaledMatMul(x, dy, { transA: !transA, alpha });
+      ? scaledMatMul(b, dy, x, { transA: true, transB: transA, alpha })
+      : scaledMatMul(b, x, dy, { transA: !transA, alpha });
     return [b.sumTo(dx, x.shape), b.sumTo(dyOther, y.shape)];
   },
   // y = x·s, s = σ(αx): y' = s + α·y·(1 − s)
@@ -187,7 +188,7 @@ export const vjp: VjpTable = {
   // A rotation's transpose turns back: the same with −sin.
   RotaryEmbedding: (b, node, dy) => {
     const [, positions, cos, sin] = node.inputs as unknown as [Node, Node, Node, Node];
-    return [b.rotaryEmbedding(dy, positions, cos, b.neg(sin)), null, null, null];
+    return [rotaryEmbedding(b, dy, positions, cos, b.neg(sin)), null, null, null];
   },
 
   Transpose: (b, node, dy) => {

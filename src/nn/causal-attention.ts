@@ -1,7 +1,9 @@
 import { ShapeError } from '../errors';
+import { withGradient } from '../autodiff/custom-gradient';
 import type { Node } from '../autodiff/graph';
 import { formatType } from '../autodiff/graph';
 import type { GraphBuilder } from '../autodiff/graph-builder';
+import { scaledMatMul } from '../autodiff/runtime-operators';
 
 /** What a token that may not be looked at adds to its score: after the softmax its weight is exactly 0. */
 const MASKED_SCORE = -1e9;
@@ -58,23 +60,23 @@ export function causalAttention(b: GraphBuilder, q: Node, k: Node, v: Node, mask
   const stacked = [rows, kvHeads, groups * length, size];
   const alpha = 1 / Math.sqrt(size);
   const queries = b.reshape(q, stacked);
-  const products = b.scaledMatMul(queries, k, { transB: true, alpha }); // [rows, kvHeads, groups·length, length]
+  const products = scaledMatMul(b, queries, k, { transB: true, alpha }); // [rows, kvHeads, groups·length, length]
   const scores = b.add(
     b.reshape(products, [rows, kvHeads, groups, length, length]),
     b.reshape(mask, [rows, 1, 1, length, length]),
   );
   const weights = b.reshape(b.softmax(scores), [rows, kvHeads, groups * length, length]);
-  const stackedOutput = b.scaledMatMul(weights, v);
+  const stackedOutput = scaledMatMul(b, weights, v);
   const output = b.identity(b.reshape(stackedOutput, q.shape)); // a node of its own, also where nothing is to reshape
-  return b.withGradient(output, [q, k, v, mask], (dy) => {
+  return withGradient(output, [q, k, v, mask], (dy) => {
     const dOutput = b.reshape(dy, stacked);
     const delta = b.reduceSum(b.mul(dOutput, stackedOutput), [3]); // [rows, kvHeads, groups·length, 1]
-    const dWeights = b.scaledMatMul(dOutput, v, { transB: true });
+    const dWeights = scaledMatMul(b, dOutput, v, { transB: true });
     const dScores = b.mul(weights, b.sub(dWeights, delta));
     return [
-      b.reshape(b.scaledMatMul(dScores, k, { alpha }), q.shape),
-      b.scaledMatMul(dScores, queries, { transA: true, alpha }),
-      b.scaledMatMul(weights, dOutput, { transA: true }),
+      b.reshape(scaledMatMul(b, dScores, k, { alpha }), q.shape),
+      scaledMatMul(b, dScores, queries, { transA: true, alpha }),
+      scaledMatMul(b, weights, dOutput, { transA: true }),
       null,
     ];
   });

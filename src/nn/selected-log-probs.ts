@@ -1,12 +1,6 @@
+import { withGradient } from '../autodiff/custom-gradient';
 import type { Node } from '../autodiff/graph';
 import type { GraphBuilder } from '../autodiff/graph-builder';
-
-export interface SelectedLogProbs {
-  /** log π(target | hidden), [rows]. */
-  readonly logProbs: Node;
-  /** log π of all, [rows, V]; no gradient is taken of it (see selectedLogProbs). */
-  readonly all: Node;
-}
 
 /**
  * The log-probabilities of chosen tokens: log softmax(hidden · tableᵀ)[target], for those positions only that a loss needs.
@@ -15,21 +9,15 @@ export interface SelectedLogProbs {
  *
  *   dhidden = dy ⊙ (table[target] − p · table);   dtable = scatter(a at target) − pᵀ · a
  *
- * It flows by `logProbs` alone.
- *
  * @param hidden [rows, D]. @param table [V, D]: the output embedding. @param targets int64 [rows], in [0, V).
+ * @returns log π(target), [rows], in nats.
  */
-export function selectedLogProbs(
-  b: GraphBuilder,
-  hidden: Node,
-  table: Node,
-  targets: Node,
-): SelectedLogProbs {
+export function selectedLogProbs(b: GraphBuilder, hidden: Node, table: Node, targets: Node): Node {
   const [rows] = hidden.shape as [number, number];
   const [, size] = table.shape as [number, number];
   const all = b.logSoftmax(b.gemm(hidden, table, { transB: true })); // [rows, V]
   const selected = b.gatherElements(all, b.reshape(targets, [rows, 1]), 1);
-  const logProbs = b.withGradient(b.reshape(selected, [rows]), [hidden, table], (dy) => {
+  return withGradient(b.reshape(selected, [rows]), [hidden, table], (dy) => {
     const column = b.reshape(dy, [rows, 1]);
     const probabilities = b.exp(all);
     const expected = b.gemm(probabilities, table); // [rows, D]
@@ -44,5 +32,4 @@ export function selectedLogProbs(
       b.gemm(probabilities, b.neg(weighted), { transA: true, add: toTargets }),
     ];
   });
-  return { logProbs, all: b.stopGradient(all) };
 }

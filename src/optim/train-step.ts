@@ -3,9 +3,9 @@ import type { DType, Graph, Node, Shape, TensorType } from '../autodiff/graph';
 import { formatType } from '../autodiff/graph';
 import { GraphBuilder } from '../autodiff/graph-builder';
 import { grad } from '../autodiff/grad';
+import { NEXT } from '../autodiff/in-place';
 import type { AdamOptions, AdamState } from './adam';
-import { adam, biasCorrection } from './adam';
-import { clipScale, globalNorm, isFinite } from './global-norm';
+import { update } from './update';
 
 export interface TrainStepSpec<P extends string, B extends string> {
   /** Shapes of the parameters, by name. */
@@ -52,8 +52,7 @@ export interface TrainStep<P extends string> {
  * outputs  `next.w`, `next.w.m`, `next.w.v`, `next.step`; `loss`, `gradNorm` (before clipping), `finite` (bool); the metrics
  *
  * If the loss or any gradient is NaN or infinite, `finite` is false and parameters, moments and step come out as they went
- * in: a bad batch is skipped by the graph itself, and the caller decides what it means. Finiteness of the gradients is
- * that of their squared norm, so a norm above 1.8e19 (float32) counts as infinite as well.
+ * in (see `update`): a bad batch is skipped by the graph itself, and the caller decides what it means.
  *
  * @throws {ShapeError} if the loss is no float scalar; {InvalidInputError} if a name is used twice.
  */
@@ -91,33 +90,17 @@ export function buildTrainStep<P extends string, B extends string>({
   }
   const gradients = grad(b, result.loss, values);
 
-  const gradNorm = globalNorm(b, gradients, dtype);
-  const finite = b.and(isFinite(b, result.loss), isFinite(b, gradNorm));
-  const { maxGradNorm = null, decayed = [], weightDecay = 0, ...betas } = optimizer;
-  const scale = maxGradNorm === null ? null : clipScale(b, gradNorm, maxGradNorm);
-  const nextStep = b.addScalar(step, 1);
-  const correction = biasCorrection(b, nextStep, dtype, betas);
-
-  const outputs: Record<string, Node> = {};
-  states.forEach((state, i) => {
-    const gradient = gradients[i] as Node;
-    const isDecayed = decayed.includes(names[i] as P);
-    const next = adam(
-      b,
-      state,
-      scale === null ? gradient : b.scale(gradient, scale),
-      learningRate,
-      correction,
-      {
-        ...betas,
-        weightDecay: isDecayed ? weightDecay : 0,
-      },
-    );
-    outputs[`next.${state.value.name}`] = b.select(finite, next.value, state.value);
-    outputs[`next.${state.m.name}`] = b.select(finite, next.m, state.m);
-    outputs[`next.${state.v.name}`] = b.select(finite, next.v, state.v);
-  });
-  outputs['next.step'] = b.select(finite, nextStep, step);
+  const { maxGradNorm = null, decayed = [], ...options } = optimizer;
+  const { outputs, gradNorm, finite } = update(
+    b,
+    states.map((state, i) => ({
+      ...state,
+      gradient: gradients[i] as Node,
+      isDecayed: decayed.includes(names[i] as P),
+    })),
+    { step, learningRate, loss: result.loss },
+    { ...options, maxGradNorm },
+  );
 
   const metrics = { loss: result.loss, gradNorm, finite, ...result.metrics };
   for (const name of Object.keys(metrics)) {
@@ -132,7 +115,7 @@ export function buildTrainStep<P extends string, B extends string>({
   }
   const tensor = ({ name, shape }: Node): StateTensor => ({
     input: name,
-    output: `next.${name}`,
+    output: NEXT + name,
     shape,
     dtype,
   });

@@ -1,8 +1,5 @@
 import type { LoadOptions, Tensor, Tensors } from './tensor-runtime';
 
-/** Prefix of an output that takes the place of the workspace's tensor whose name follows. */
-export const NEXT = 'next.';
-
 /**
  * Named tensors that stay where models compute, and the models that work on them. For what is large and changes at each run, such
  * as parameters, gradients and moments: only the rest of a run's inputs and outputs travels.
@@ -18,8 +15,6 @@ export interface TensorWorkspace {
   read(names: readonly string[]): Promise<Record<string, Tensor>>;
   /** Sets tensors to 0. */
   clear(names: readonly string[]): Promise<void>;
-  /** Forgets tensors; sessions that use them cannot run until they are written again. */
-  drop(names: readonly string[]): Promise<void>;
   /** @throws {InvalidInputError} if the model is refused. */
   load(model: Uint8Array, options?: LoadOptions): Promise<WorkspaceSession>;
   /** Ends all sessions and frees all tensors; calls still open are rejected. */
@@ -29,10 +24,11 @@ export interface TensorWorkspace {
 export interface WorkspaceSession {
   /**
    * @param feeds the inputs that the workspace does not have. Not modified; leave their data alone until the run resolved.
-   * @param fetches outputs that do not stay in the workspace; by default all such.
-   * @throws {InvalidInputError | ShapeError} if feeds, fetches or the workspace's tensors do not fit the model; the tensors of the
-   *   workspace are then as they were. {TransientError} if the place where it runs died.
+   * @returns the outputs that do not stay in the workspace.
+   * @throws {InvalidInputError | ShapeError} if feeds or the workspace's tensors do not fit the model; nothing was computed then. A run that
+   *   fails under way, such as at an index out of range, is an InvalidInputError too, and may leave what it writes half written.
+   *   {TransientError} if the place where it runs died.
    */
-  run(feeds: Tensors, fetches?: readonly string[]): Promise<Record<string, Tensor>>;
+  run(feeds: Tensors): Promise<Record<string, Tensor>>;
   release(): Promise<void>;
 }

@@ -3,7 +3,8 @@ import { createInThreadRuntime } from '../../src/adapters/ort/in-thread-runtime'
 import type { Node } from '../../src/autodiff/graph';
 import type { GraphBuilder } from '../../src/autodiff/graph-builder';
 import { vjp } from '../../src/autodiff/vjp';
-import { checkpoint } from '../../src/autodiff/checkpoint';
+import { rematerialize } from '../../src/autodiff/rematerialize';
+import { rotaryEmbedding, scaledMatMul, silu } from '../../src/autodiff/runtime-operators';
 import { causalAttention, packedCausalMask } from '../../src/nn/causal-attention';
 import { gelu } from '../../src/nn/gelu';
 import { rmsNorm } from '../../src/nn/rms-norm';
@@ -190,7 +191,7 @@ const CASES: GradientCase[] = [
         [2, ...(transA ? [3, 2] : [2, 3])],
         [2, ...(transB ? [4, 3] : [3, 4])],
       ],
-      build: (b, x, y) => b.scaledMatMul(x, y, { transA, transB, alpha: 0.75 }),
+      build: (b, x, y) => scaledMatMul(b, x, y, { transA, transB, alpha: 0.75 }),
     };
   }),
   {
@@ -199,9 +200,9 @@ const CASES: GradientCase[] = [
       [2, 2, 3],
       [1, 4, 3],
     ],
-    build: (b, x, y) => b.scaledMatMul(x, y, { transB: true }),
+    build: (b, x, y) => scaledMatMul(b, x, y, { transB: true }),
   },
-  { name: 'QuickGelu', shapes: [[3, 5]], range: [-6, 6], build: (b, x) => b.silu(x) },
+  { name: 'QuickGelu', shapes: [[3, 5]], range: [-6, 6], build: (b, x) => silu(b, x) },
   {
     name: 'QuickGelu, with another alpha',
     shapes: [[3, 5]],
@@ -217,7 +218,13 @@ const CASES: GradientCase[] = [
       const angles = [0, 0, 1, 0.1, 2, 0.2]; // [3 positions, 2]
       const table = (f: (angle: number) => number): Node =>
         b.constant(arrayOf(x.dtype, angles.map(f)), [3, 2]);
-      return b.rotaryEmbedding(x, int64(b, [2, 2], [0, 2, 1, 1]), table(Math.cos), table(Math.sin));
+      return rotaryEmbedding(
+        b,
+        x,
+        int64(b, [2, 2], [0, 2, 1, 1]),
+        table(Math.cos),
+        table(Math.sin),
+      );
     },
   },
   { name: 'Transpose', shapes: [[2, 3, 4]], build: (b, x) => b.transpose(x, [2, 0, 1]) },
@@ -343,17 +350,16 @@ const CASES: GradientCase[] = [
       [4, 3],
       [5, 3],
     ],
-    build: (b, hidden, table) =>
-      selectedLogProbs(b, hidden, table, int64(b, [4], [1, 3, 1, 0])).logProbs,
+    build: (b, hidden, table) => selectedLogProbs(b, hidden, table, int64(b, [4], [1, 3, 1, 0])),
   },
   {
-    name: 'checkpoint, its inputs a leaf, an inner node and an index',
+    name: 'rematerialize, its inputs a leaf, an inner node and an index',
     shapes: [
       [3, 2],
       [2, 2],
     ],
     build: (b, x, w) =>
-      checkpoint(b, [b.tanh(x), w, int64(b, [2], [2, 0])], (h, weight, at) =>
+      rematerialize(b, [b.tanh(x), w, int64(b, [2], [2, 0])], (h, weight, at) =>
         b.gather(b.sigmoid(b.matMul(b.mul(h, h), weight)), at),
       ),
   },

@@ -1,12 +1,17 @@
-import * as ort from 'onnxruntime-node';
-import { InvalidInputError, ShapeError, describeError } from '../../errors';
-import { sizeOf } from '../../autodiff/graph';
-import type { Tensor, Tensors } from '../../ports/tensor-runtime';
+import type * as ort from 'onnxruntime-node';
+import { NEXT } from '../../autodiff/in-place';
+import { InvalidInputError } from '../../errors';
+import type { Tensor } from '../../ports/tensor-runtime';
 import type { TensorWorkspace, WorkspaceSession } from '../../ports/tensor-workspace';
-import { NEXT } from '../../ports/tensor-workspace';
 import type { OrtOptions } from './options';
 import { sessionOptions } from './options';
-import { createInferenceSession } from './inference-session';
+import {
+  checkInput,
+  createInferenceSession,
+  fromOrt,
+  runSession,
+  toOrt,
+} from './inference-session';
 
 /**
  * A workspace on the calling thread: each run blocks it. A tensor of the workspace is one typed array for as long as it is there;
@@ -30,9 +35,10 @@ export function createInThreadWorkspace(options: OrtOptions = {}): TensorWorkspa
     return tensor;
   }
 
-  const workspace: TensorWorkspace = {
+  return {
     async write(added) {
-      for (const [name, tensor] of Object.entries(added)) tensors.set(name, toOrt(name, tensor));
+      for (const [name, tensor] of Object.entries(added))
+        tensors.set(name, toOrt(tensor, { input: name }));
     },
     async read(names) {
       return Object.fromEntries(names.map((name) => [name, copyOf(tensorOf(name))]));
@@ -40,25 +46,22 @@ export function createInThreadWorkspace(options: OrtOptions = {}): TensorWorkspa
     async clear(names) {
       for (const name of names) (tensorOf(name).data as Float32Array).fill(0);
     },
-    async drop(names) {
-      for (const name of names) tensors.delete(name);
-    },
     async load(model, { name = 'model' } = {}) {
       if (isClosed)
         throw new InvalidInputError('the workspace is closed', { context: { model: name } });
       const session = await createInferenceSession(model, name, options, settings);
-      const own = sessionOn(session, tensors, name);
-      const released: WorkspaceSession = {
-        run: async (feeds, fetches) => {
-          if (sessions.has(released)) return own.run(feeds, fetches);
+      const { run } = sessionOn(session, tensors, name);
+      const owned: WorkspaceSession = {
+        async run(feeds) {
+          if (sessions.has(owned)) return run(feeds);
           throw new InvalidInputError('the session was released', { context: { model: name } });
         },
         async release() {
-          if (sessions.delete(released)) await session.release();
+          if (sessions.delete(owned)) await session.release();
         },
       };
-      sessions.add(released);
-      return released;
+      sessions.add(owned);
+      return owned;
     },
     async close() {
       isClosed = true;
@@ -66,7 +69,6 @@ export function createInThreadWorkspace(options: OrtOptions = {}): TensorWorkspa
       tensors.clear();
     },
   };
-  return workspace;
 }
 
 function sessionOn(
@@ -76,49 +78,27 @@ function sessionOn(
 ): Pick<WorkspaceSession, 'run'> {
   const inputs = new Map(session.inputMetadata.map((input) => [input.name, input]));
   return {
-    async run(feeds, chosen) {
-      const residents = session.outputNames.filter((name) => tensors.has(nameBehind(name)));
-      const returned = session.outputNames.filter((name) => !residents.includes(name));
-      const fetches = chosen ?? returned;
-      const unknown = [
-        ...Object.keys(feeds).filter((name) => !inputs.has(name) || tensors.has(name)),
-        ...fetches.filter((name) => !returned.includes(name)),
-      ];
+    async run(feeds) {
+      const unknown = Object.keys(feeds).filter((name) => !inputs.has(name) || tensors.has(name));
       if (unknown.length > 0) {
         throw new InvalidInputError(
-          `the model has no input or output of this name that is not the workspace's: ${unknown.join(', ')}`,
+          `the model has no input of this name that is not the workspace's: ${unknown.join(', ')}`,
           { context: { model } },
         );
       }
       const given: Record<string, ort.Tensor> = {};
-      for (const [name, metadata] of inputs) {
-        const tensor = tensors.get(name) ?? (feeds[name] && toOrt(name, feeds[name]));
-        if (tensor === undefined) {
-          throw new InvalidInputError('a run needs every input, one is missing', {
-            context: { model, input: name },
-          });
-        }
-        checkType(tensor, metadata, { model, input: name });
-        given[name] = tensor;
+      for (const [input, expected] of inputs) {
+        const fed = feeds[input] && toOrt(feeds[input], { model, input });
+        given[input] = checkInput(tensors.get(input) ?? fed, expected, { model, input });
       }
-      const wanted: Record<string, ort.Tensor | null> = {};
-      for (const name of residents) wanted[name] = tensors.get(nameBehind(name)) as ort.Tensor;
-      for (const name of fetches) wanted[name] = null; // allocated by the run
-      let results: ort.InferenceSession.ReturnType;
-      try {
-        results = await session.run(given, wanted);
-      } catch (error) {
-        throw new InvalidInputError(`a run failed: ${describeError(error)}`, {
-          context: { model },
-          cause: error,
-        });
+      const written: Record<string, ort.Tensor> = {};
+      const fetches: string[] = [];
+      for (const output of session.outputNames) {
+        const place = tensors.get(nameBehind(output));
+        if (place === undefined) fetches.push(output);
+        else written[output] = place;
       }
-      return Object.fromEntries(
-        fetches.map((name) => {
-          const { type, dims, data } = results[name] as ort.Tensor;
-          return [name, { dtype: type, shape: dims, data } as Tensor];
-        }),
-      );
+      return runSession(session, model, given, fetches, written);
     },
   };
 }
@@ -126,32 +106,8 @@ function sessionOn(
 const nameBehind = (output: string): string =>
   output.startsWith(NEXT) ? output.slice(NEXT.length) : '';
 
-function toOrt(name: string, { dtype, shape, data }: Tensors[string]): ort.Tensor {
-  if (data.length !== sizeOf(shape)) {
-    throw new ShapeError(`a tensor expected ${sizeOf(shape)} values, got ${data.length}`, {
-      context: { name },
-    });
-  }
-  return new ort.Tensor(dtype, data as never, shape);
-}
-
-function copyOf({ type, dims, data }: ort.Tensor): Tensor {
-  return { dtype: type, shape: dims, data: (data as Float32Array).slice() } as Tensor;
-}
-
-function checkType(
-  tensor: ort.Tensor,
-  expected: ort.InferenceSession.ValueMetadata,
-  context: { readonly model: string; readonly input: string },
-): void {
-  if (!expected.isTensor) return;
-  const fits =
-    expected.type === tensor.type &&
-    expected.shape.length === tensor.dims.length &&
-    expected.shape.every((size, i) => typeof size === 'string' || size === tensor.dims[i]);
-  if (fits) return;
-  throw new ShapeError(
-    `an input expected ${expected.type}[${expected.shape.join(',')}], got ${tensor.type}[${tensor.dims.join(',')}]`,
-    { context },
-  );
+/** @returns a tensor with values of its own. */
+function copyOf(tensor: ort.Tensor): Tensor {
+  const { data, ...type } = fromOrt(tensor);
+  return { ...type, data: data.slice() } as Tensor;
 }

@@ -1,8 +1,7 @@
-import * as ort from 'onnxruntime-node';
-import { InvalidInputError, ShapeError, describeError } from '../../errors';
-import { sizeOf } from '../../autodiff/graph';
-import type { Tensor, TensorSession } from '../../ports/tensor-runtime';
-import { createInferenceSession } from './inference-session';
+import type * as ort from 'onnxruntime-node';
+import { InvalidInputError } from '../../errors';
+import type { TensorSession } from '../../ports/tensor-runtime';
+import { checkInput, createInferenceSession, runSession, toOrt } from './inference-session';
 import type { OrtOptions } from './options';
 
 /**
@@ -26,20 +25,10 @@ export async function createOrtSession(
       rejectUnknown('output', fetches, outputs, name);
       const converted: Record<string, ort.Tensor> = {};
       for (const [input, expected] of inputs) {
-        converted[input] = toOrt(input, feeds[input], expected, name);
+        const tensor = feeds[input] && toOrt(feeds[input], { model: name, input });
+        converted[input] = checkInput(tensor, expected, { model: name, input });
       }
-      let results: ort.InferenceSession.ReturnType;
-      try {
-        results = await session.run(converted, fetches);
-      } catch (error) {
-        throw new InvalidInputError(`a run failed: ${describeError(error)}`, {
-          context: { model: name },
-          cause: error,
-        });
-      }
-      return Object.fromEntries(
-        fetches.map((output) => [output, fromOrt(results[output] as ort.Tensor)]),
-      );
+      return runSession(session, name, converted, fetches);
     },
     release: () => session.release(),
   };
@@ -57,38 +46,4 @@ function rejectUnknown(
       context: { model },
     });
   }
-}
-
-function toOrt(
-  input: string,
-  tensor: Tensor | undefined,
-  expected: ort.InferenceSession.ValueMetadata,
-  model: string,
-): ort.Tensor {
-  const context = { model, input };
-  if (tensor === undefined)
-    throw new InvalidInputError('a run needs every input, one is missing', { context });
-  const { dtype, shape, data } = tensor;
-  if (expected.isTensor) {
-    const fits =
-      expected.type === dtype &&
-      expected.shape.length === shape.length &&
-      expected.shape.every((size, i) => typeof size === 'string' || size === shape[i]);
-    if (!fits) {
-      throw new ShapeError(
-        `an input expected ${expected.type}[${expected.shape.join(',')}], got ${dtype}[${shape.join(',')}]`,
-        { context },
-      );
-    }
-  }
-  if (data.length !== sizeOf(shape)) {
-    throw new ShapeError(`an input expected ${sizeOf(shape)} values, got ${data.length}`, {
-      context,
-    });
-  }
-  return new ort.Tensor(dtype, data as never, shape);
-}
-
-function fromOrt(tensor: ort.Tensor): Tensor {
-  return { dtype: tensor.type, shape: tensor.dims, data: tensor.data } as Tensor;
 }

@@ -1,11 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import { InvalidInputError } from '../../errors';
-import type { Tensor, TensorRuntime, Tensors, TensorSession } from '../../ports/tensor-runtime';
+import type { TensorRuntime, TensorSession } from '../../ports/tensor-runtime';
 import { distPath } from '../dist-path';
 import { CallingThread } from './calling-thread';
 import type { OrtOptions } from './options';
 import { sessionOptions } from './options';
-import { ownBytes } from './own-bytes';
+import { ownBytes, ownTensors } from './own-memory';
 import type { FromThread, ToThread } from './thread-protocol';
 
 type Thread = CallingThread<ToThread, FromThread>;
@@ -64,7 +64,7 @@ async function loadInto(thread: Thread, model: Uint8Array, name: string): Promis
     async run(feeds, fetches) {
       if (isReleased)
         throw new InvalidInputError('the session was released', { context: { model: name } });
-      const copies = copyOf(feeds);
+      const copies = ownTensors(feeds);
       const transfer = Object.values(copies).map(({ data }) => data.buffer as ArrayBuffer);
       const ran = await thread.call({ type: 'run', session, feeds: copies, fetches }, transfer)
         .reply;
@@ -76,14 +76,4 @@ async function loadInto(thread: Thread, model: Uint8Array, name: string): Promis
       await thread.call({ type: 'release', session }).reply;
     },
   };
-}
-
-/** Tensors in memory of their own: `slice` takes just the view's part, where cloning would send the whole buffer behind it. */
-function copyOf(feeds: Tensors): Record<string, Tensor> {
-  return Object.fromEntries(
-    Object.entries(feeds).map(([name, { dtype, shape, data }]) => [
-      name,
-      { dtype, shape, data: data.slice() } as Tensor,
-    ]),
-  );
 }

@@ -1,12 +1,12 @@
 import { Worker } from 'node:worker_threads';
 import { InvalidInputError } from '../../errors';
-import type { Tensor, Tensors } from '../../ports/tensor-runtime';
+import type { Tensors } from '../../ports/tensor-runtime';
 import type { TensorWorkspace } from '../../ports/tensor-workspace';
 import { distPath } from '../dist-path';
 import { CallingThread } from './calling-thread';
 import type { OrtOptions } from './options';
 import { sessionOptions } from './options';
-import { ownBytes } from './own-bytes';
+import { ownBytes, ownTensors } from './own-memory';
 import type { FromWorkspace, ToWorkspace } from './workspace-protocol';
 
 /**
@@ -34,9 +34,6 @@ export function createThreadWorkspace(options: OrtOptions = {}): TensorWorkspace
     async clear(names) {
       await thread.call({ type: 'clear', names }).reply;
     },
-    async drop(names) {
-      await thread.call({ type: 'drop', names }).reply;
-    },
     async load(model, { name = 'model' } = {}) {
       const bytes = ownBytes(model);
       const { call: session, reply } = thread.call({ type: 'load', model: bytes, name }, [
@@ -45,20 +42,13 @@ export function createThreadWorkspace(options: OrtOptions = {}): TensorWorkspace
       await reply;
       let isReleased = false;
       return {
-        async run(feeds, fetches) {
+        async run(feeds) {
           if (isReleased) {
             throw new InvalidInputError('the session was released', { context: { model: name } });
           }
-          const copies = Object.fromEntries(
-            Object.entries(feeds).map(([input, tensor]) => [
-              input,
-              { ...tensor, data: tensor.data.slice() } as Tensor,
-            ]),
-          );
-          return (
-            await thread.call({ type: 'run', session, feeds: copies, fetches }, buffersOf(copies))
-              .reply
-          ).tensors;
+          const copies = ownTensors(feeds);
+          const { reply } = thread.call({ type: 'run', session, feeds: copies }, buffersOf(copies));
+          return (await reply).tensors;
         },
         async release() {
           if (isReleased || thread.isDead) return;

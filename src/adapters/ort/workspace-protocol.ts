@@ -3,13 +3,12 @@ import type { Tensor, Tensors } from '../../ports/tensor-runtime';
 /** What a workspace asks of its thread. `id` names the call, and the session that a `load` gives. */
 export type ToWorkspace = { readonly id: number } & (
   | { readonly type: 'write'; readonly tensors: Tensors }
-  | { readonly type: 'read' | 'clear' | 'drop'; readonly names: readonly string[] }
+  | { readonly type: 'read' | 'clear'; readonly names: readonly string[] }
   | { readonly type: 'load'; readonly model: Uint8Array; readonly name: string }
   | {
       readonly type: 'run';
       readonly session: number;
       readonly feeds: Tensors;
-      readonly fetches: readonly string[] | undefined;
     }
   | { readonly type: 'release'; readonly session: number }
 );

@@ -22,8 +22,7 @@ async function perform(message: ToWorkspace): Promise<Record<string, Tensor>> {
     case 'read':
       return workspace.read(message.names);
     case 'clear':
-    case 'drop':
-      await workspace[message.type](message.names);
+      await workspace.clear(message.names);
       return {};
     case 'load':
       sessions.set(message.id, await workspace.load(message.model, { name: message.name }));
@@ -31,7 +30,7 @@ async function perform(message: ToWorkspace): Promise<Record<string, Tensor>> {
     case 'run': {
       const session = sessions.get(message.session);
       if (session === undefined) throw new InvalidInputError('the session was released');
-      return session.run(message.feeds, message.fetches);
+      return session.run(message.feeds);
     }
     case 'release':
       await sessions.get(message.session)?.release();

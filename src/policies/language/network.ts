@@ -1,9 +1,11 @@
 import type { Node } from '../../autodiff/graph';
 import type { GraphBuilder } from '../../autodiff/graph-builder';
+import { rotaryEmbedding } from '../../autodiff/runtime-operators';
 import { causalAttention, packedCausalMask } from '../../nn/causal-attention';
 import { rmsNorm } from '../../nn/rms-norm';
 import { swiglu } from '../../nn/swiglu';
 import type { LanguageConfig } from './language-config';
+import { EMBEDDING } from './parameters';
 
 /** A batch of rows, in each of which sequences stand one after the other; all int64 [rows, length]. */
 export interface PackedTokens {
@@ -47,7 +49,7 @@ export function hiddenStates(
   const [rows, length] = tokens.shape as [number, number];
   const { heads, kvHeads, headDim, rmsNormEps } = config;
   const parameter = (name: string): Node => parameters[name] as Node;
-  const embedding = parameter('model.embed_tokens.weight');
+  const embedding = parameter(EMBEDDING);
   const mask = packedCausalMask(b, segments, embedding.dtype as 'float32' | 'float64');
 
   /** [rows · length, n · headDim] as [rows, n, length, headDim]. */
@@ -73,7 +75,7 @@ export function hiddenStates(
         n,
         `${attention}.${which}_norm.weight`,
       );
-      return b.rotaryEmbedding(split(y, n), positions, cos, sin);
+      return rotaryEmbedding(b, split(y, n), positions, cos, sin);
     };
     const attended = causalAttention(
       b,

@@ -1,7 +1,8 @@
 import type { Node } from '../../../src/autodiff/graph';
 import { GraphBuilder } from '../../../src/autodiff/graph-builder';
-import { checkpoint } from '../../../src/autodiff/checkpoint';
+import { withGradient } from '../../../src/autodiff/custom-gradient';
 import { grad, pullback } from '../../../src/autodiff/grad';
+import { rematerialize } from '../../../src/autodiff/rematerialize';
 import { printGraph } from '../../../src/autodiff/print';
 import { vjp } from '../../../src/autodiff/vjp';
 import { InvalidInputError, ShapeError, UnsupportedOpError } from '../../../src/errors';
@@ -115,7 +116,7 @@ test('a graph prints one line per node', () => {
 test('a composite takes its own rule, and what it is made of is left alone', () => {
   const b = new GraphBuilder();
   const x = b.input('x', [2]);
-  const y = b.withGradient(b.square(x), [x], (dy) => [b.scale(dy, 10)]);
+  const y = withGradient(b.square(x), [x], (dy) => [b.scale(dy, 10)]);
   const [g] = grad(b, b.sumAll(y), [x]) as [Node];
   expect(valueOf(b, g, { x: [3, 4] })).toEqual([10, 10]);
 });
@@ -124,23 +125,23 @@ test('a composite that forgets an input is refused, since its gradient would be 
   const b = new GraphBuilder();
   const [x, w] = [b.input('x', [2]), b.input('w', [2])];
   const y = b.mul(b.exp(x), w);
-  expect(() => b.withGradient(y, [x], (dy) => [dy])).toThrow(/list all.*missing=w/);
-  expect(() => checkpoint(b, [x], (h) => b.mul(h, w))).toThrow(/missing=w/);
+  expect(() => withGradient(y, [x], (dy) => [dy])).toThrow(/list all.*missing=w/);
+  expect(() => rematerialize(b, [x], (h) => b.mul(h, w))).toThrow(/missing=w/);
 });
 
 test('a rule of a composite gives one cotangent per input, of its type', () => {
   const b = new GraphBuilder();
   const [x, w] = [b.input('x', [2]), b.input('w', [2])];
-  const few = b.withGradient(b.mul(x, w), [x, w], (dy) => [dy]);
+  const few = withGradient(b.mul(x, w), [x, w], (dy) => [dy]);
   expect(() => grad(b, b.sumAll(few), [x])).toThrow(/1 cotangents for 2 inputs/);
-  const wrong = b.withGradient(b.mul(x, w), [x, w], (dy) => [b.sumAll(dy), null]);
+  const wrong = withGradient(b.mul(x, w), [x, w], (dy) => [b.sumAll(dy), null]);
   expect(() => grad(b, b.sumAll(wrong), [x])).toThrow(ShapeError);
 });
 
-test('a checkpointed block is computed again behind its cotangent, and not kept', () => {
+test('a rematerialized block is computed again behind its cotangent, and not kept', () => {
   const b = new GraphBuilder();
   const x = b.tanh(b.input('x', [3]));
-  const y = checkpoint(b, [x], (h) => b.exp(b.exp(h)));
+  const y = rematerialize(b, [x], (h) => b.exp(b.exp(h)));
   const loss = b.sumAll(b.square(y));
   const before = b.nodes.length;
   grad(b, loss, [x]);

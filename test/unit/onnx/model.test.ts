@@ -1,6 +1,7 @@
 import type { Graph, Node } from '../../../src/autodiff/graph';
 import { GraphBuilder } from '../../../src/autodiff/graph-builder';
 import { grad } from '../../../src/autodiff/grad';
+import { rotaryEmbedding, scaledMatMul } from '../../../src/autodiff/runtime-operators';
 import { IntegrityError, InvalidInputError, UnsupportedOpError } from '../../../src/errors';
 import { IR_VERSION, OPSET_VERSION, emitModel } from '../../../src/onnx/emit';
 import type { ModelProto, NodeProto } from '../../../src/onnx/onnx-proto';
@@ -38,13 +39,14 @@ function everything(): Graph {
   const condition = conditions.reduce((c, d) => b.or(b.and(c, b.not(d)), flags));
   const numeric = b.or(b.isNaN(z), b.or(b.isInf(z), condition));
   const table = b.constant(Float32Array.of(0, 1), [2, 1]);
-  const turned = b.rotaryEmbedding(
+  const turned = rotaryEmbedding(
+    b,
     angles,
     b.constant(BigInt64Array.of(1n, 0n), [1, 2]),
     table,
     table,
   );
-  const scores = b.scaledMatMul(turned, angles, { transB: true, alpha: 0.3 });
+  const scores = scaledMatMul(b, turned, angles, { transB: true, alpha: 0.3 });
   const gated = b.append('QuickGelu', [scores], { alpha: 1.5 });
   const size = b.reduceSumSquare(b.reshape(gated, [2, 4]), [1]);
   const w = b.where(numeric, b.add(b.clip(x, -0.1, 0.3), size), b.full([1, 3], 0.7));

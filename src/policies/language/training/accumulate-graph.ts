@@ -1,28 +1,25 @@
 import { accumulate, grad } from '../../../autodiff/grad';
-import type { DType, Graph, Node, Shape } from '../../../autodiff/graph';
+import type { Graph, Node, Shape } from '../../../autodiff/graph';
 import { GraphBuilder } from '../../../autodiff/graph-builder';
-import { verifyInPlace } from '../../../autodiff/in-place';
+import { NEXT, verifyNext } from '../../../autodiff/in-place';
 import { GRADIENT } from '../../../optim/update-graph';
-import { NEXT } from '../../../ports/tensor-workspace';
 import { selectedLogProbs } from '../../../nn/selected-log-probs';
 import type { LanguageConfig } from '../language-config';
 import { hiddenStates, type Linear } from '../network';
+import { EMBEDDING, OUTPUT_EMBEDDING } from '../parameters';
 
 /** What a loss is made of: one row per token that is trained on. All [targets]. */
 export interface LossInput {
   /** log π(token | what is before it). */
   readonly logProbs: Node;
-  /** log π of the whole vocabulary, [targets, V]; without gradient, for metrics. */
-  readonly all: Node;
   /** By name; see TokenLoss.inputs. */
   readonly inputs: Readonly<Record<string, Node>>;
 }
 
 /** A loss over tokens: the plug of a training step. */
 export interface TokenLoss {
-  readonly name: string;
-  /** What it is fed per token, [targets] each. Tokens of padding have `weights` 0. */
-  readonly inputs: Readonly<Record<string, DType>>;
+  /** What it is fed per token, by name, float32 [targets] each; `weights` among them, which is 0 for padding. */
+  readonly inputs: readonly string[];
   /**
    * @returns the loss of each token, [targets], already weighted; and sums over the tokens by name. The step adds them up over the
    *   whole global batch and divides by its one denominator.
@@ -56,7 +53,6 @@ export interface AccumulateSpec {
   readonly model: TrainedModel;
   readonly rope: { readonly cos: Float32Array; readonly sin: Float32Array };
   readonly loss: TokenLoss;
-  readonly dtype?: 'float32' | 'float64';
 }
 
 /**
@@ -72,13 +68,12 @@ export function buildAccumulateGraph({
   shape: { rows, length, targets },
   rope,
   loss,
-  dtype = 'float32',
 }: AccumulateSpec): Graph {
   const b = new GraphBuilder();
   const names = Object.keys(trainable);
-  const values = names.map((name) => b.input(name, trainable[name] as Shape, dtype));
-  const before = names.map((name) => b.input(name + GRADIENT, trainable[name] as Shape, dtype));
-  const rest = Object.entries(frozen).map(([name, shape]) => b.input(name, shape, dtype));
+  const values = names.map((name) => b.input(name, trainable[name] as Shape));
+  const before = names.map((name) => b.input(name + GRADIENT, trainable[name] as Shape));
+  const rest = Object.entries(frozen).map(([name, shape]) => b.input(name, shape));
   const index = (name: string, size: Shape): Node => b.input(name, size, 'int64');
   const batch = {
     tokens: index('tokens', [rows, length]),
@@ -87,18 +82,12 @@ export function buildAccumulateGraph({
   };
   const at = index('at', [targets]);
   const wanted = index('targets', [targets]);
-  const denominator = b.input('denominator', [], dtype);
-  const inputs = Object.fromEntries(
-    Object.entries(loss.inputs).map(([name, type]) => [
-      name,
-      b.input(name, [targets], type === 'float32' ? dtype : type),
-    ]),
-  );
+  const denominator = b.input('denominator', []);
+  const inputs = Object.fromEntries(loss.inputs.map((name) => [name, b.input(name, [targets])]));
 
   const byName = Object.fromEntries([...values, ...rest].map((node) => [node.name, node]));
   const half = config.headDim / 2;
-  const table = (data: Float32Array): Node =>
-    b.constant(dtype === 'float64' ? Float64Array.from(data) : data, [data.length / half, half]);
+  const table = (data: Float32Array): Node => b.constant(data, [data.length / half, half]);
   const hidden = hiddenStates(
     b,
     config,
@@ -110,11 +99,9 @@ export function buildAccumulateGraph({
     },
     linear?.(b, byName),
   );
-  const output = byName[
-    config.tieEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight'
-  ] as Node;
-  const { logProbs, all } = selectedLogProbs(b, b.gather(hidden, at), output, wanted);
-  const { perToken, sums = {} } = loss.build(b, { logProbs, all, inputs });
+  const output = byName[config.tieEmbeddings ? EMBEDDING : OUTPUT_EMBEDDING] as Node;
+  const logProbs = selectedLogProbs(b, b.gather(hidden, at), output, wanted);
+  const { perToken, sums = {} } = loss.build(b, { logProbs, inputs });
   const share = b.div(b.sumAll(perToken), denominator);
   const gradients = grad(b, share, values);
   const next = Object.fromEntries(
@@ -124,6 +111,6 @@ export function buildAccumulateGraph({
     ]),
   );
   const graph = b.build({ ...next, loss: share, ...sums });
-  verifyInPlace(graph, new Map(Object.keys(next).map((name) => [name, name.slice(NEXT.length)])));
+  verifyNext(graph);
   return graph;
 }

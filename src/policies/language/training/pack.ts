@@ -30,10 +30,14 @@ export interface MicroBatch {
 export interface PackOptions {
   /** About how many tokens a micro-batch has: what fits the processor's cache. A longer sequence gets one of its own. */
   readonly tokensPerMicroBatch: number;
-  /** The number of micro-batches is a multiple of this: as many run side by side. @default 1 */
+  /** As many micro-batches run side by side: their size is chosen so that all have about as much to do. @default 1 */
   readonly parts?: number;
-  /** Loss inputs besides `weights`, which is 1 where a sequence does not say. */
-  readonly lossInputs?: readonly string[];
+  /** What the loss is fed; `weights` is 1 where a sequence does not say. @default weights alone */
+  readonly inputs?: readonly string[];
+  /** Tokens are below this. @default unchecked */
+  readonly vocabSize?: number;
+  /** Of a sequence: the positions that the model knows. @default unchecked */
+  readonly maxLength?: number;
 }
 
 /**
@@ -43,13 +47,14 @@ export interface PackOptions {
  *
  * Sizes are rounded up to a few, since each combination needs a graph of its own.
  *
- * @throws {InvalidInputError} if a sequence has fewer than 2 tokens, a mask of another length, or lacks a loss input.
+ * @throws {InvalidInputError} if a sequence has fewer than 2 tokens or too many, one that the model does not know, a mask of another
+ *   length, or lacks a loss input.
  */
 export function packSequences(
   sequences: readonly TrainingSequence[],
-  { tokensPerMicroBatch, parts = 1, lossInputs = [] }: PackOptions,
+  { tokensPerMicroBatch, parts = 1, inputs = ['weights'], ...limits }: PackOptions,
 ): MicroBatch[] {
-  sequences.forEach((sequence, i) => check(sequence, i, lossInputs));
+  sequences.forEach((sequence, i) => check(sequence, i, inputs, limits));
   const order = sequences
     .map((sequence, i) => ({ sequence, i, size: sequence.tokens.length }))
     .sort((a, b) => b.size - a.size || a.i - b.i);
@@ -76,7 +81,7 @@ export function packSequences(
       room[row] = (room[row] as number) - sequence.tokens.length;
       open.splice(i, 1);
     }
-    batches.push(layOut(filled, length, ['weights', ...lossInputs]));
+    batches.push(layOut(filled, length, inputs));
   }
   return batches;
 }
@@ -148,24 +153,31 @@ function roundTargets(trained: number, size: number): number {
 }
 
 function check(
-  { tokens, mask, inputs = {} }: TrainingSequence,
+  { tokens, mask, inputs: given = {} }: TrainingSequence,
   index: number,
-  lossInputs: readonly string[],
+  inputs: readonly string[],
+  { vocabSize = Infinity, maxLength = Infinity }: Pick<PackOptions, 'vocabSize' | 'maxLength'>,
 ): void {
-  const context = { sequence: index };
-  if (tokens.length < 2) {
-    throw new InvalidInputError(
-      `a training sequence expected at least 2 tokens, got ${tokens.length}`,
-      { context },
-    );
+  const refuse = (expected: string, got: string): never => {
+    throw new InvalidInputError(`a training sequence expected ${expected}, got ${got}`, {
+      context: { sequence: index },
+    });
+  };
+  const { length } = tokens;
+  if (length < 2 || length > maxLength) {
+    refuse(`2 to ${maxLength} tokens, which is what the model can look at`, String(length));
   }
-  const missing = lossInputs.filter((name) => !(name in inputs));
-  const wrong = Object.entries(inputs).find(([, values]) => values.length !== tokens.length);
-  if (mask.length !== tokens.length || wrong !== undefined || missing.length > 0) {
-    throw new InvalidInputError(
-      `a training sequence expected a mask and ${['weights', ...lossInputs].join(', ')} as long as its ${tokens.length} tokens, got ` +
-        `${mask.length} of the mask${wrong === undefined ? '' : `, ${wrong[1].length} of ${wrong[0]}`}${missing.map((name) => `, no ${name}`).join('')}`,
-      { context },
-    );
+  for (let t = 0; t < length; t++) {
+    const token = tokens[t] as number;
+    if (!Number.isInteger(token) || token < 0 || token >= vocabSize) {
+      refuse(`tokens in [0, ${vocabSize})`, `${token} at ${t}`);
+    }
+  }
+  if (mask.length !== length) refuse(`a mask as long as its ${length} tokens`, String(mask.length));
+  for (const name of inputs) {
+    const values = given[name];
+    if (values === undefined ? name !== 'weights' : values.length !== length) {
+      refuse(`${name} as long as its ${length} tokens`, String(values?.length ?? 'none'));
+    }
   }
 }

@@ -1,11 +1,11 @@
+import type { Node } from '../../../autodiff/graph';
 import { nextTokenLoss } from '../../../losses/next-token';
 import type { TokenLoss } from './accumulate-graph';
 
-/** Supervised fine-tuning. `nll` is the summed negative log-likelihood, unweighted by anything but whether a token counts. */
+/** Supervised fine-tuning: each trained token counts by its weight. */
 export const supervised: TokenLoss = {
-  name: 'supervised',
-  inputs: { weights: 'float32' },
+  inputs: ['weights'],
   build: (b, { logProbs, inputs }) => ({
-    perToken: nextTokenLoss(b, logProbs, inputs['weights'] as NonNullable<(typeof inputs)[string]>),
+    perToken: nextTokenLoss(b, logProbs, inputs['weights'] as Node),
   }),
 };

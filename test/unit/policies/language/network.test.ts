@@ -4,7 +4,10 @@ import { createInThreadWorkspace } from '../../../../src/adapters/ort/in-thread-
 import type { Shape } from '../../../../src/autodiff/graph';
 import { parameterShapes } from '../../../../src/policies/language/parameters';
 import { rotaryTables } from '../../../../src/policies/language/rope';
-import { createStepper, type Stepper } from '../../../../src/policies/language/training/stepper';
+import {
+  createTrainingSteps,
+  type TrainingSteps,
+} from '../../../../src/policies/language/training/training-steps';
 import { supervised } from '../../../../src/policies/language/training/supervised';
 import {
   GOLDEN_MODELS,
@@ -34,9 +37,9 @@ async function logitsOf({ config, weights, ...model }: GoldenModel): Promise<Flo
 function stepperFor(
   { config, golden }: GoldenModel,
   { workspaces = 1, tokensPerMicroBatch = 64 } = {},
-): Stepper {
+): TrainingSteps {
   const { beta1, beta2, epsilon, weightDecay, maxGradNorm, decayed } = golden.adamw;
-  return createStepper(
+  return createTrainingSteps(
     Array.from({ length: workspaces }, () => createInThreadWorkspace({ threads: 1 })),
     {
       model: { config, trainable: parameterShapes(config) },
@@ -70,7 +73,7 @@ describe.each(GOLDEN_MODELS)('%s', (name) => {
     const { learningRate, losses } = model.golden.adamw;
     const got: number[] = [];
     while (got.length < losses.length) {
-      const metrics = await stepper.step(sequences, { learningRate });
+      const metrics = await stepper.optimizerStep(sequences, { learningRate });
       got.push(metrics.loss);
       if (got.length === 1) expect(metrics.gradNorm).toBeCloseTo(model.golden.gradNorm, 3);
     }

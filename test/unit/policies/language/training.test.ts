@@ -7,16 +7,16 @@ import { GRADIENT } from '../../../../src/optim/update-graph';
 import { decayedParameters, parameterShapes } from '../../../../src/policies/language/parameters';
 import { rotaryTables } from '../../../../src/policies/language/rope';
 import { buildAccumulateGraph } from '../../../../src/policies/language/training/accumulate-graph';
+import { feedsOf } from '../../../../src/policies/language/training/batch-feeds';
 import {
   packSequences,
   type TrainingSequence,
 } from '../../../../src/policies/language/training/pack';
 import {
-  createStepper,
-  feedsOf,
+  createTrainingSteps,
   type OptimizerValues,
-  type Stepper,
-} from '../../../../src/policies/language/training/stepper';
+  type TrainingSteps,
+} from '../../../../src/policies/language/training/training-steps';
 import { supervised } from '../../../../src/policies/language/training/supervised';
 import { stream } from '../../../../src/rl/counter-rng';
 import {
@@ -81,6 +81,10 @@ function relativeDifference(a: Values, b: Values): number {
   );
 }
 
+function trainedTokens({ mask }: TrainingSequence): number {
+  return Array.from(mask).filter((isTrained, t) => isTrained === 1 && t > 0).length;
+}
+
 /** Sequences of 2 to 30 tokens, of which the second half is trained on. */
 function randomSequences(n: number, vocabulary: number): TrainingSequence[] {
   const random = stream({ seed: 3, purpose: 'test.sequences' });
@@ -108,35 +112,23 @@ describe('what does not change the gradient', () => {
     whole = await gradientsOf(model, sequences);
   });
 
-  test('packing: rows shared, a row for each, and one sequence after the other', async () => {
-    const apart = sequences.map((sequence) =>
-      packSequences([sequence], { tokensPerMicroBatch: 1 }),
-    );
-    expect(apart.every(([batch]) => batch?.rows === 1)).toBe(true);
-    const packed = packSequences(sequences, { tokensPerMicroBatch: 1024 });
-    expect(packed[0]?.rows).toBeLessThan(sequences.length); // some rows hold several
-    const longest = Math.max(...sequences.map(({ tokens }) => tokens.length));
-    // One after the other: each sequence's own gradient, weighted by its share of the trained tokens.
-    const trained = sequences.map(({ tokens, mask }) =>
-      Array.from({ length: tokens.length }, (_, t) => Number(t > 0 && mask[t] === 1)).reduce(
-        (a, b) => a + b,
-      ),
-    );
+  test('packing: several sequences share a row, or each is computed by itself', async () => {
+    const [batch] = packSequences(sequences, { tokensPerMicroBatch: 1024 });
+    expect(batch?.rows).toBeLessThan(sequences.length);
+    // Each sequence's own gradient, weighted by its share of the trained tokens.
+    const trained = sequences.map(trainedTokens);
     const total = trained.reduce((a, b) => a + b);
     const sum = Object.fromEntries(
       Object.entries(whole).map(([name, { length }]) => [name, new Float32Array(length)]),
     );
     for (const [i, sequence] of sequences.entries()) {
-      const one = await gradientsOf(model, [sequence]);
-      for (const [name, data] of Object.entries(one)) {
-        data.forEach((x, k) => {
-          (sum[name] as Float32Array)[k] =
-            ((sum[name] as Float32Array)[k] as number) + (x * (trained[i] as number)) / total;
-        });
+      const share = (trained[i] as number) / total;
+      for (const [name, data] of Object.entries(await gradientsOf(model, [sequence]))) {
+        const added = sum[name] as Float32Array;
+        data.forEach((x, k) => (added[k] = (added[k] as number) + x * share));
       }
     }
     expect(relativeDifference(sum, whole)).toBeLessThan(2e-5);
-    expect(longest).toBeGreaterThan(16);
   });
 
   test('how the batch is cut into micro-batches', async () => {
@@ -164,9 +156,9 @@ describe('an optimizer step', () => {
   const model = goldenModel('qwen2');
   const sequences = randomSequences(12, model.config.vocabSize);
 
-  function stepper(workspaces: number, tokensPerMicroBatch = 48): Stepper {
+  function stepper(workspaces: number, tokensPerMicroBatch = 48): TrainingSteps {
     const shapes = parameterShapes(model.config);
-    return createStepper(
+    return createTrainingSteps(
       Array.from({ length: workspaces }, () => createInThreadWorkspace({ threads: 1 })),
       {
         model: { config: model.config, trainable: shapes },
@@ -178,12 +170,12 @@ describe('an optimizer step', () => {
     );
   }
   async function train(
-    one: Stepper,
+    one: TrainingSteps,
     steps: number,
   ): Promise<{ losses: number[]; values: Values; optimizer: OptimizerValues }> {
     const losses: number[] = [];
     for (let i = 0; i < steps; i++) {
-      losses.push((await one.step(sequences, { learningRate: 1e-3 })).loss);
+      losses.push((await one.optimizerStep(sequences, { learningRate: 1e-3 })).loss);
     }
     return { losses, values: await one.parameters(), optimizer: await one.optimizer() };
   }
@@ -226,7 +218,7 @@ describe('an optimizer step', () => {
     (broken['model.norm.weight'] as Float32Array)[0] = NaN;
     await one.load(copyOf(broken));
     const before = [await one.parameters(), await one.optimizer()];
-    const metrics = await one.step(sequences, { learningRate: 1e-3 });
+    const metrics = await one.optimizerStep(sequences, { learningRate: 1e-3 });
     expect(metrics.isFinite).toBe(false);
     expect([await one.parameters(), await one.optimizer()]).toEqual(before);
     await one.close();
@@ -235,14 +227,11 @@ describe('an optimizer step', () => {
   test('what it says of a batch is true', async () => {
     const one = stepper(1);
     await one.load(copyOf(model.weights));
-    const metrics = await one.step(sequences, { learningRate: 0 });
+    const metrics = await one.optimizerStep(sequences, { learningRate: 0 });
     await one.close();
     expect(metrics.tokens).toBe(sequences.reduce((sum, { tokens }) => sum + tokens.length, 0));
     expect(metrics.trainedTokens).toBe(
-      sequences.reduce(
-        (sum, { mask }) => sum + Array.from(mask).filter((m, t) => m === 1 && t > 0).length,
-        0,
-      ),
+      sequences.reduce((sum, sequence) => sum + trainedTokens(sequence), 0),
     );
     expect(metrics.microBatches).toBe(packSequences(sequences, { tokensPerMicroBatch: 48 }).length);
     expect(metrics.padding).toBeGreaterThan(0);
@@ -253,7 +242,9 @@ describe('an optimizer step', () => {
     const one = stepper(1);
     const shown = sequences.map(({ tokens }) => ({ tokens, mask: Array.from(tokens, () => 0) }));
     await one.load(copyOf(model.weights));
-    await expect(one.step(shown, { learningRate: 1e-3 })).rejects.toThrow(/tokens to train on/);
+    await expect(one.optimizerStep(shown, { learningRate: 1e-3 })).rejects.toThrow(
+      /tokens to train on/,
+    );
     const rest = Object.entries(copyOf(model.weights)).filter(
       ([name]) => name !== 'model.norm.weight',
     );

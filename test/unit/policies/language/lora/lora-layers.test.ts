@@ -9,7 +9,7 @@ import {
 } from '../../../../../src/policies/language/lora/lora-layers';
 import { parameterShapes } from '../../../../../src/policies/language/parameters';
 import { rotaryTables } from '../../../../../src/policies/language/rope';
-import { createStepper } from '../../../../../src/policies/language/training/stepper';
+import { createTrainingSteps } from '../../../../../src/policies/language/training/training-steps';
 import { supervised } from '../../../../../src/policies/language/training/supervised';
 import {
   goldenAdapter,
@@ -53,7 +53,7 @@ describe.each(['llama2', 'llama3', 'qwen2'])('%s with an adapter', (name) => {
 
   test('20 steps of AdamW on the adapter alone have PEFT’s losses, and leave the model as it was', async () => {
     const golden = model.golden.loraAdamw as NonNullable<typeof model.golden.loraAdamw>;
-    const stepper = createStepper([createInThreadWorkspace({ threads: 1 })], {
+    const stepper = createTrainingSteps([createInThreadWorkspace({ threads: 1 })], {
       model: {
         config,
         trainable: loraShapes(config, adapter.lora),
@@ -69,7 +69,7 @@ describe.each(['llama2', 'llama3', 'qwen2'])('%s with an adapter', (name) => {
     const losses: number[] = [];
     while (losses.length < golden.losses.length) {
       const { learningRate } = golden;
-      losses.push((await stepper.step(goldenSequences(model), { learningRate })).loss);
+      losses.push((await stepper.optimizerStep(goldenSequences(model), { learningRate })).loss);
     }
     expect(Object.keys(await stepper.parameters()).sort()).toEqual(
       Object.keys(adapter.weights).sort(),

@@ -1,22 +1,16 @@
 import type { Shape } from '../../../autodiff/graph';
 import { sizeOf } from '../../../autodiff/graph';
-import { GraphBuilder } from '../../../autodiff/graph-builder';
-import { verifyInPlace } from '../../../autodiff/in-place';
 import { InvalidInputError } from '../../../errors';
-import { emitModel } from '../../../onnx/emit';
 import type { UpdateSpec } from '../../../optim/update-graph';
-import {
-  buildUpdateGraph,
-  FIRST_MOMENT,
-  GRADIENT,
-  SECOND_MOMENT,
-} from '../../../optim/update-graph';
+import { FIRST_MOMENT, GRADIENT, SECOND_MOMENT } from '../../../optim/update-graph';
 import type { Tensor } from '../../../ports/tensor-runtime';
-import { NEXT, type TensorWorkspace, type WorkspaceSession } from '../../../ports/tensor-workspace';
-import { buildAccumulateGraph, type TokenLoss, type TrainedModel } from './accumulate-graph';
+import type { TensorWorkspace } from '../../../ports/tensor-workspace';
+import type { TokenLoss, TrainedModel } from './accumulate-graph';
+import { feedsOf, scalar } from './batch-feeds';
 import { packSequences, type MicroBatch, type TrainingSequence } from './pack';
+import { createTrainingSessions, OTHER } from './training-sessions';
 
-export interface StepperSpec {
+export interface TrainingStepsSpec {
   readonly model: TrainedModel;
   readonly rope: { readonly cos: Float32Array; readonly sin: Float32Array };
   readonly loss: TokenLoss;
@@ -32,7 +26,7 @@ export interface OptimizerValues {
   readonly m: ParameterValues;
   readonly v: ParameterValues;
   /** Updates since the moments were zero. */
-  readonly step: number;
+  readonly optimizerSteps: number;
 }
 
 export interface StepMetrics {
@@ -53,16 +47,15 @@ export interface StepMetrics {
   readonly sums: Readonly<Record<string, number>>;
 }
 
-export interface Stepper {
+export interface TrainingSteps {
   /** Values are handed over. Without moments, they begin at zero. */
   load(values: ParameterValues, optimizer?: OptimizerValues): Promise<void>;
   /**
-   * One optimizer step.
-   *
    * @param denominator what the summed loss is divided by. @default the weight of all trained tokens
-   * @throws {InvalidInputError} if a sequence is wrong, or none of its tokens is trained on.
+   * @throws {InvalidInputError} if a sequence is wrong, too long for the model or has a token that it does not know; or if nothing is
+   *   trained on.
    */
-  step(
+  optimizerStep(
     sequences: readonly TrainingSequence[],
     options: { readonly learningRate: number; readonly denominator?: number },
   ): Promise<StepMetrics>;
@@ -78,24 +71,26 @@ const DEFAULT_TOKENS = 1024;
 /**
  * Optimizer steps of a language model over one or several workspaces.
  *
- * A batch is cut into micro-batches that fit the processor's caches, which is where the speed comes from: on 2 cores elementwise
- * operators take half the time on 1,024 tokens at once that they take on 4,096. Each workspace has one thread and computes the gradients of its share of
- * the micro-batches, over parameters of its own; the first one adds them up in the order of the workspaces, updates its
- * parameters, and the others get copies. So the result depends on the number of workspaces (the order of a sum), and on
- * nothing else: not on timing.
+ * A batch is cut into micro-batches, which fit the processor's caches better than the whole and need less memory at once. Each
+ * workspace computes the gradients of its share of the micro-batches, over parameters of its own; the first one adds them up in
+ * the order of the workspaces, updates its parameters, and the others get copies. So the result depends on the number of workspaces
+ * (the order of a sum), and not on timing.
  *
- * @param workspaces at least one; the stepper owns them.
+ * @param workspaces at least one; these steps own them.
  */
-export function createStepper(workspaces: readonly TensorWorkspace[], spec: StepperSpec): Stepper {
+export function createTrainingSteps(
+  workspaces: readonly TensorWorkspace[],
+  spec: TrainingStepsSpec,
+): TrainingSteps {
   const [first, ...others] = workspaces;
-  if (first === undefined) throw new InvalidInputError('a stepper needs at least one workspace');
+  if (first === undefined)
+    throw new InvalidInputError('training expected at least one workspace, got none');
   const main = first;
   const { model, loss, tokensPerMicroBatch = DEFAULT_TOKENS } = spec;
   const { trainable, frozen = {} } = model;
   const names = Object.keys(trainable);
-  const lossInputs = Object.keys(loss.inputs).filter((name) => name !== 'weights');
   const gradients = names.map((name) => name + GRADIENT);
-  const sessions = createSessionCache(spec);
+  const sessions = createTrainingSessions(spec);
 
   const tensor = (name: string, data: Float32Array): Tensor => ({
     dtype: 'float32',
@@ -124,7 +119,11 @@ export function createStepper(workspaces: readonly TensorWorkspace[], spec: Step
       ...suffixed('', (name) => values[name] as Float32Array),
       ...suffixed(FIRST_MOMENT, (name) => state?.m[name] ?? zeros(name)),
       ...suffixed(SECOND_MOMENT, (name) => state?.v[name] ?? zeros(name)),
-      step: { dtype: 'int64', shape: [], data: BigInt64Array.of(BigInt(state?.step ?? 0)) },
+      step: {
+        dtype: 'int64',
+        shape: [],
+        data: BigInt64Array.of(BigInt(state?.optimizerSteps ?? 0)),
+      },
     });
     for (const workspace of workspaces) await workspace.write(suffixed(GRADIENT, zeros));
     await main.write(
@@ -156,11 +155,13 @@ export function createStepper(workspaces: readonly TensorWorkspace[], spec: Step
 
   return {
     load,
-    async step(sequences, { learningRate, denominator }) {
+    async optimizerStep(sequences, { learningRate, denominator }) {
       const batches = packSequences(sequences, {
         tokensPerMicroBatch,
         parts: workspaces.length,
-        lossInputs,
+        inputs: loss.inputs,
+        vocabSize: model.config.vocabSize,
+        maxLength: model.config.maxPositions,
       });
       const weight = denominator ?? totalWeight(batches);
       if (!(weight > 0)) {
@@ -179,7 +180,8 @@ export function createStepper(workspaces: readonly TensorWorkspace[], spec: Step
       );
       for (const other of others) {
         const adding = await sessions.adding(main);
-        await adding.run(addends(await other.read(gradients)));
+        const addends = Object.entries(await other.read(gradients));
+        await adding.run(Object.fromEntries(addends.map(([name, value]) => [OTHER + name, value])));
       }
       const total = addUp(shares);
       const updating = await sessions.updating(main);
@@ -213,99 +215,12 @@ export function createStepper(workspaces: readonly TensorWorkspace[], spec: Step
       return {
         m: valuesOf(await read(FIRST_MOMENT), FIRST_MOMENT),
         v: valuesOf(await read(SECOND_MOMENT), SECOND_MOMENT),
-        step: Number(step?.data[0]),
+        optimizerSteps: Number(step?.data[0]),
       };
     },
     async close() {
       await Promise.all(workspaces.map((workspace) => workspace.close()));
     },
-  };
-
-  /** Another workspace's gradients under the names that the adding graph takes them by. */
-  function addends(read: Record<string, Tensor>): Record<string, Tensor> {
-    return Object.fromEntries(
-      Object.entries(read).map(([name, value]) => [OTHER + name, value] as const),
-    );
-  }
-}
-
-const OTHER = 'other.';
-
-interface SessionCache {
-  accumulating(workspace: TensorWorkspace, batch: MicroBatch): Promise<WorkspaceSession>;
-  adding(workspace: TensorWorkspace): Promise<WorkspaceSession>;
-  updating(workspace: TensorWorkspace): Promise<WorkspaceSession>;
-}
-
-/** Sessions by workspace and what they are for; each graph is built when it is first needed. */
-function createSessionCache({ model, rope, loss, optimizer }: StepperSpec): SessionCache {
-  const { trainable } = model;
-  const built = new Map<string, Uint8Array>();
-  const loaded = new Map<TensorWorkspace, Map<string, Promise<WorkspaceSession>>>();
-  const session = (
-    workspace: TensorWorkspace,
-    name: string,
-    build: () => Uint8Array,
-  ): Promise<WorkspaceSession> => {
-    const own = loaded.get(workspace) ?? new Map<string, Promise<WorkspaceSession>>();
-    loaded.set(workspace, own);
-    let found = own.get(name);
-    if (found === undefined) {
-      const bytes = built.get(name) ?? build();
-      built.set(name, bytes);
-      found = workspace.load(bytes, { name });
-      own.set(name, found);
-    }
-    return found;
-  };
-  return {
-    accumulating: (workspace, { rows, length, targets }) =>
-      session(workspace, `training, ${rows} x ${length} tokens, ${targets} targets`, () =>
-        emitModel(buildAccumulateGraph({ model, shape: { rows, length, targets }, rope, loss })),
-      ),
-    adding: (workspace) =>
-      session(workspace, 'adding gradients', () => buildAddingModel(trainable)),
-    updating: (workspace) =>
-      session(workspace, 'updating', () =>
-        emitModel(buildUpdateGraph({ parameters: trainable, optimizer })),
-      ),
-  };
-}
-
-/** gradient ← gradient + other.gradient, of every parameter. */
-function buildAddingModel(parameters: Readonly<Record<string, Shape>>): Uint8Array {
-  const b = new GraphBuilder();
-  const outputs = Object.fromEntries(
-    Object.entries(parameters).map(([name, shape]) => {
-      const gradient = name + GRADIENT;
-      return [NEXT + gradient, b.add(b.input(gradient, shape), b.input(OTHER + gradient, shape))];
-    }),
-  );
-  const graph = b.build(outputs);
-  verifyInPlace(
-    graph,
-    new Map(Object.keys(outputs).map((name) => [name, name.slice(NEXT.length)])),
-  );
-  return emitModel(graph);
-}
-
-/** What a session of buildAccumulateGraph is fed with. */
-export function feedsOf(batch: MicroBatch, denominator: number): Record<string, Tensor> {
-  const { rows, length, targets } = batch;
-  const index = (shape: Shape, data: BigInt64Array): Tensor => ({ dtype: 'int64', shape, data });
-  return {
-    tokens: index([rows, length], batch.tokens),
-    positions: index([rows, length], batch.positions),
-    segments: index([rows, length], batch.segments),
-    at: index([targets], batch.at),
-    targets: index([targets], batch.targetTokens),
-    denominator: scalar(denominator),
-    ...Object.fromEntries(
-      Object.entries(batch.inputs).map(([name, data]) => [
-        name,
-        { dtype: 'float32', shape: [targets], data },
-      ]),
-    ),
   };
 }
 
@@ -330,8 +245,4 @@ function valuesOf(tensors: Record<string, Tensor>, suffix: string): Record<strin
       data as Float32Array,
     ]),
   );
-}
-
-function scalar(value: number): Tensor {
-  return { dtype: 'float32', shape: [], data: Float32Array.of(value) };
 }
