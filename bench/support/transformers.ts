@@ -1,47 +1,38 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { InvalidInputError, TransientError } from '../../src/errors';
 
 /** PyTorch and transformers, in a process of their own; see transformers_reference.py for the commands. */
 export interface Transformers {
+  /** One command at a time. */
   ask<T>(command: Readonly<Record<string, unknown>>): Promise<T>;
   close(): void;
 }
 
 /** @param python a Python that has torch and transformers. @throws {TransientError} if it ends without an answer. */
-export function startTransformers(python: string, threads: number): Transformers {
+export function startTransformers(python: string): Transformers {
   const script = join(__dirname, '../../../bench/support/transformers_reference.py');
-  const child: ChildProcess = spawn(python, [script, String(threads)], {
-    stdio: ['pipe', 'pipe', 'ignore'],
-    env: { ...process.env, OMP_NUM_THREADS: String(threads) },
-  });
-  const waiting: ((line: string | null) => void)[] = [];
-  if (child.stdout !== null) {
-    createInterface({ input: child.stdout }).on('line', (line) => waiting.shift()?.(line));
-  }
-  child.on('exit', () => waiting.splice(0).forEach((resolve) => resolve(null)));
-  child.on('error', () => waiting.splice(0).forEach((resolve) => resolve(null)));
+  const child = spawn(python, [script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  child.on('error', () => undefined); // it then gives no line, which is what `ask` waits for
+  child.stdin.on('error', () => undefined); // as before: it ended
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
     async ask<T>(command: Readonly<Record<string, unknown>>): Promise<T> {
-      const line = await new Promise<string | null>((resolve) => {
-        waiting.push(resolve);
-        child.stdin?.write(`${JSON.stringify(command)}\n`);
-      });
-      if (line === null) {
+      child.stdin.write(`${JSON.stringify(command)}\n`);
+      const line = await lines.next();
+      if (line.done === true) {
         throw new TransientError(
-          'the Python named by PYTHON ended: does it have torch and transformers?',
-          {
-            context: { python },
-          },
+          'the Python named by PYTHON ended: expected one that has torch and transformers',
+          { context: { python } },
         );
       }
-      const reply = JSON.parse(line) as T & { error?: string };
+      const reply = JSON.parse(line.value) as T & { error?: string };
       if (reply.error !== undefined) {
         throw new InvalidInputError(`transformers: ${reply.error}`, { context: { python } });
       }
       return reply;
     },
-    close: () => void child.stdin?.end(),
+    close: () => void child.stdin.end(),
   };
 }

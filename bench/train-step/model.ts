@@ -1,4 +1,5 @@
 import type { LanguageConfig } from '../../src/policies/language/language-config';
+import type { TrainingSequence } from '../../src/policies/language/training/pack';
 import { stream } from '../../src/rl/counter-rng';
 
 /** A size to measure: a Llama with tied embeddings of 2,048 tokens, and a feed-forward layer of 8/3 of its width. */
@@ -35,51 +36,26 @@ export function configOf({ width, layers, heads }: Size): LanguageConfig {
   };
 }
 
-/** The same model for transformers. */
-export function settingsOf(config: LanguageConfig): Record<string, unknown> {
-  return {
-    vocab_size: config.vocabSize,
-    hidden_size: config.hiddenSize,
-    intermediate_size: config.intermediateSize,
-    num_hidden_layers: config.layers,
-    num_attention_heads: config.heads,
-    num_key_value_heads: config.kvHeads,
-    max_position_embeddings: config.maxPositions,
-    rms_norm_eps: config.rmsNormEps,
-    tie_word_embeddings: config.tieEmbeddings,
-  };
-}
+/** Which 4,096 tokens: `even`, all of them trained on, is the worst case for packing and for leaving out logits. */
+export type Mix = 'even' | 'mixed';
 
-export interface Batch {
-  readonly sequences: number[][];
-  readonly trained: number[][];
-}
-
-/** 32 sequences of 128 tokens, all of them trained on: the worst case for packing and for leaving out logits. */
-export function even(): Batch {
-  return batchOf(Array.from({ length: TOKENS / 128 }, () => [128, 0]));
-}
-
-/** 4,096 tokens in sequences of 32 to 288, each one half prompt and half answer: what fine-tuning looks like. */
-export function mixed(): Batch {
+/** 32 sequences of 128 tokens; or 32 to 288 tokens each, of which the second half is trained on, as in fine-tuning. */
+export function lengthsOf(mix: Mix): number[] {
+  if (mix === 'even') return Array.from({ length: TOKENS / 128 }, () => 128);
   const random = stream({ seed: 1, purpose: 'bench.train-step', task: 'lengths' });
-  const lengths: number[][] = [];
-  for (let left = TOKENS; left > 0;) {
-    const length = Math.min(left, 32 + random.below(257));
-    lengths.push([Math.max(2, length), Math.floor(length / 2)]);
-    left -= length;
+  const lengths: number[] = [];
+  for (let left = TOKENS; left > 0; left -= lengths.at(-1) as number) {
+    const length = 32 + random.below(257);
+    lengths.push(left - length < 32 ? left : length);
   }
-  return batchOf(lengths);
+  return lengths;
 }
 
-function batchOf(lengths: readonly (readonly number[])[]): Batch {
+export function batchOf(mix: Mix): TrainingSequence[] {
   const random = stream({ seed: 1, purpose: 'bench.train-step', task: 'tokens' });
-  return {
-    sequences: lengths.map(([length = 0]) =>
-      Array.from({ length }, () => random.below(VOCABULARY)),
-    ),
-    trained: lengths.map(([length = 0, prompt = 0]) =>
-      Array.from({ length }, (_, t) => Number(t >= prompt)),
-    ),
-  };
+  return lengthsOf(mix).map((length) => {
+    const prompt = mix === 'even' ? 0 : length / 2;
+    const tokens = Array.from({ length }, () => random.below(VOCABULARY));
+    return { tokens, mask: tokens.map((_, t) => Number(t >= prompt)) };
+  });
 }

@@ -12,9 +12,12 @@ import {
   parameterShapes,
 } from '../../src/policies/language/parameters';
 import { rotaryTables } from '../../src/policies/language/rope';
-import { createStepper, type Stepper } from '../../src/policies/language/training/stepper';
+import {
+  createTrainingSteps,
+  type TrainingSteps,
+} from '../../src/policies/language/training/training-steps';
 import { supervised } from '../../src/policies/language/training/supervised';
-import { configOf, even, mixed, type Size } from './model';
+import { batchOf, configOf, type Mix, type Size } from './model';
 
 // Ratchet's side, in a process of its own: its peak memory is that of the training alone.
 
@@ -30,14 +33,14 @@ type Ask =
   | {
       readonly type: 'start';
       readonly size: Size;
-      readonly batch: 'even' | 'mixed';
+      readonly mix: Mix;
       readonly threads: number;
     }
   | { readonly type: 'steps'; readonly n: number }
   | { readonly type: 'peak'; readonly threads: number };
 
 export interface Ours {
-  start(size: Size, batch: 'even' | 'mixed', threads: number): Promise<Started>;
+  start(size: Size, mix: Mix, threads: number): Promise<Started>;
   steps(n: number): Promise<Stepped>;
   /** GFLOP/s of a product of two 1024 x 1024 matrices. */
   peak(threads: number): Promise<number>;
@@ -53,8 +56,8 @@ export function startOurs(): Ours {
     return reply.result;
   };
   return {
-    start: async (size, batch, threads) =>
-      (await ask({ type: 'start', size, batch, threads })) as Started,
+    start: async (size, mix, threads) =>
+      (await ask({ type: 'start', size, mix, threads })) as Started,
     steps: async (n) => (await ask({ type: 'steps', n })) as Stepped,
     peak: async (threads) => (await ask({ type: 'peak', threads })) as number,
     close: () => void child.kill(),
@@ -68,7 +71,7 @@ function work(): void {
       case 'start': {
         const config = configOf(message.size);
         const shapes = parameterShapes(config);
-        const stepper: Stepper = createStepper(
+        const stepper: TrainingSteps = createTrainingSteps(
           Array.from({ length: message.threads }, () => createThreadWorkspace({ threads: 1 })),
           {
             model: { config, trainable: shapes },
@@ -78,9 +81,8 @@ function work(): void {
           },
         );
         await stepper.load(initialParameters(config, 0));
-        const { sequences, trained } = message.batch === 'even' ? even() : mixed();
-        const batch = sequences.map((tokens, i) => ({ tokens, mask: trained[i] as number[] }));
-        one = () => stepper.step(batch, { learningRate: 1e-3 });
+        const batch = batchOf(message.mix);
+        one = () => stepper.optimizerStep(batch, { learningRate: 1e-3 });
         await one();
         await one();
         return { params: parameterCount(config) } satisfies Started;
