@@ -6,7 +6,7 @@ import type { GraphBuilder } from '../autodiff/graph-builder';
 import { scaledMatMul } from '../autodiff/runtime-operators';
 
 /** What a token that may not be looked at adds to its score: after the softmax its weight is exactly 0. */
-const MASKED_SCORE = -1e9;
+export const MASKED_SCORE = -1e9;
 
 /**
  * The additive mask of rows in which several sequences stand one after the other: a token sees itself and what comes before it

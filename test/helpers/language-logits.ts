@@ -2,7 +2,7 @@ import type { Node, Shape } from '../../src/autodiff/graph';
 import { GraphBuilder } from '../../src/autodiff/graph-builder';
 import { emitModel } from '../../src/onnx/emit';
 import type { LanguageConfig } from '../../src/policies/language/language-config';
-import { hiddenStates, type Linear } from '../../src/policies/language/network';
+import { hiddenStates, packedAttention, type Linear } from '../../src/policies/language/network';
 import {
   EMBEDDING,
   OUTPUT_EMBEDDING,
@@ -39,12 +39,20 @@ export async function languageLogits(
   const batch = {
     tokens: index('tokens'),
     positions: index('positions'),
-    segments: index('segments'),
   };
+  const attention = packedAttention(b, index('segments'));
   const half = config.headDim / 2;
   const { cos, sin } = rotaryTables(config, length);
   const rope = { cos: b.constant(cos, [length, half]), sin: b.constant(sin, [length, half]) };
-  const hidden = hiddenStates(b, config, parameters, batch, rope, linear?.(b, parameters));
+  const hidden = hiddenStates(
+    b,
+    config,
+    parameters,
+    batch,
+    rope,
+    attention,
+    linear?.(b, parameters),
+  );
   const output = parameters[config.tieEmbeddings ? EMBEDDING : OUTPUT_EMBEDDING] as Node;
   const graph = b.build({ logits: b.gemm(hidden, output, { transB: true }) });
   const session = await runtime.load(emitModel(graph));

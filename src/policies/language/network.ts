@@ -7,13 +7,11 @@ import { swiglu } from '../../nn/swiglu';
 import type { LanguageConfig } from './language-config';
 import { EMBEDDING } from './parameters';
 
-/** A batch of rows, in each of which sequences stand one after the other; all int64 [rows, length]. */
-export interface PackedTokens {
+/** A batch of rows of tokens; both int64 [rows, length]. */
+export interface TokenBatch {
   readonly tokens: Node;
   /** Counted from the start of each sequence. */
   readonly positions: Node;
-  /** Which sequence of its row a token belongs to; padding is a sequence like any other. */
-  readonly segments: Node;
 }
 
 /** cos and sin of the rotary angles, [positions, headDim/2]. */
@@ -21,6 +19,14 @@ export interface RotaryTables {
   readonly cos: Node;
   readonly sin: Node;
 }
+
+/**
+ * What a token takes from those that it may look at, in a layer of this number (from 0).
+ *
+ * @param q [rows, heads, length, headDim]; @param k, v [rows, kvHeads, length, headDim]; q and k are rotated.
+ * @returns as q.
+ */
+export type Attention = (layer: number, q: Node, k: Node, v: Node) => Node;
 
 /** Applies the linear layer of this name, [rows, in] to [rows, out]; `add` is added to the result. */
 export type Linear = (name: string, x: Node, add?: Node) => Node;
@@ -35,22 +41,21 @@ export type Linear = (name: string, x: Node, add?: Node) => Node;
  *
  * Touvron et al. 2023, arXiv:2302.13971, figure and section 2.2; Qwen's biases and Qwen3's norms of q and k by configuration.
  *
- * @param parameters by their names in Hugging Face's files. @param linear replaces the plain product, as LoRA does.
+ * @param parameters by their names in Hugging Face's files.
  * @returns [rows · length, hiddenSize].
  */
 export function hiddenStates(
   b: GraphBuilder,
   config: LanguageConfig,
   parameters: Readonly<Record<string, Node>>,
-  { tokens, positions, segments }: PackedTokens,
+  { tokens, positions }: TokenBatch,
   { cos, sin }: RotaryTables,
+  attend: Attention,
   linear: Linear = plainLinear(b, parameters),
 ): Node {
   const [rows, length] = tokens.shape as [number, number];
   const { heads, kvHeads, headDim, rmsNormEps } = config;
   const parameter = (name: string): Node => parameters[name] as Node;
-  const embedding = parameter(EMBEDDING);
-  const mask = packedCausalMask(b, segments, embedding.dtype as 'float32' | 'float64');
 
   /** [rows · length, n · headDim] as [rows, n, length, headDim]. */
   const split = (x: Node, n: number): Node =>
@@ -64,7 +69,7 @@ export function hiddenStates(
     return b.reshape(rmsNorm(b, perHead, parameter(name), rmsNormEps), x.shape);
   };
 
-  let x = b.reshape(b.gather(embedding, tokens), [rows * length, config.hiddenSize]);
+  let x = b.reshape(b.gather(parameter(EMBEDDING), tokens), [rows * length, config.hiddenSize]);
   for (let i = 0; i < config.layers; i++) {
     const layer = `model.layers.${i}`;
     const attention = `${layer}.self_attn`;
@@ -77,12 +82,11 @@ export function hiddenStates(
       );
       return rotaryEmbedding(b, split(y, n), positions, cos, sin);
     };
-    const attended = causalAttention(
-      b,
+    const attended = attend(
+      i,
       project('q', heads),
       project('k', kvHeads),
       split(linear(`${attention}.v_proj`, h), kvHeads),
-      mask,
     );
     x = linear(`${attention}.o_proj`, merge(attended), x);
     const h2 = rmsNorm(b, x, parameter(`${layer}.post_attention_layernorm.weight`), rmsNormEps);
@@ -94,6 +98,20 @@ export function hiddenStates(
     x = linear(`${layer}.mlp.down_proj`, gated, x);
   }
   return rmsNorm(b, x, parameter('model.norm.weight'), rmsNormEps);
+}
+
+/**
+ * Attention among tokens of the same sequence, where several stand in a row one after the other.
+ *
+ * @param segments int64 [rows, length]: which sequence of its row a token belongs to; padding is a sequence like any other.
+ */
+export function packedAttention(
+  b: GraphBuilder,
+  segments: Node,
+  dtype: 'float32' | 'float64' = 'float32',
+): Attention {
+  const mask = packedCausalMask(b, segments, dtype);
+  return (_layer, q, k, v) => causalAttention(b, q, k, v, mask);
 }
 
 /** x · Wᵀ + bias, with the biases that there are. */

@@ -5,7 +5,7 @@ import { NEXT, verifyNext } from '../../../autodiff/in-place';
 import { GRADIENT } from '../../../optim/update-graph';
 import { selectedLogProbs } from '../../../nn/selected-log-probs';
 import type { LanguageConfig } from '../language-config';
-import { hiddenStates, type Linear } from '../network';
+import { hiddenStates, packedAttention, type Linear } from '../network';
 import { EMBEDDING, OUTPUT_EMBEDDING } from '../parameters';
 
 /** What a loss is made of: one row per token that is trained on. All [targets]. */
@@ -78,8 +78,8 @@ export function buildAccumulateGraph({
   const batch = {
     tokens: index('tokens', [rows, length]),
     positions: index('positions', [rows, length]),
-    segments: index('segments', [rows, length]),
   };
+  const segments = index('segments', [rows, length]);
   const at = index('at', [targets]);
   const wanted = index('targets', [targets]);
   const denominator = b.input('denominator', []);
@@ -97,6 +97,7 @@ export function buildAccumulateGraph({
       cos: table(rope.cos),
       sin: table(rope.sin),
     },
+    packedAttention(b, segments),
     linear?.(b, byName),
   );
   const output = byName[config.tieEmbeddings ? EMBEDDING : OUTPUT_EMBEDDING] as Node;
