@@ -1,0 +1,104 @@
+import { Tokenizer } from '@huggingface/tokenizers';
+import { z } from 'zod';
+import { IntegrityError, InvalidInputError, NotFoundError, describeError } from '../../../errors';
+import type { ModelFolder } from '../model-files';
+
+export const TOKENIZER_FILE = 'tokenizer.json';
+export const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json';
+
+/** From text to token ids and back, as a model's own files say. */
+export interface LanguageTokenizer {
+  /** The settings of tokenizer_config.json: names of special tokens, and the chat template. */
+  readonly config: TokenizerConfig;
+  /** Special tokens in the text are those tokens. @param addSpecialTokens whether to begin and end as the model expects of a text by itself. */
+  encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
+  /** Bytes that are no UTF-8 become U+FFFD. @param skipSpecialTokens leaves out tokens that are no text. @default true */
+  decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
+  /** undefined if the vocabulary has no such token. */
+  idOf(token: string): number | undefined;
+}
+
+/** A special token's name: alone, or with how it is looked for. */
+const TokenName = z
+  .union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)])
+  .nullish();
+
+export const TokenizerConfig = z.looseObject({
+  bos_token: TokenName,
+  eos_token: TokenName,
+  unk_token: TokenName,
+  pad_token: TokenName,
+  sep_token: TokenName,
+  cls_token: TokenName,
+  mask_token: TokenName,
+  chat_template: z
+    .union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))])
+    .nullish(),
+});
+export type TokenizerConfig = z.infer<typeof TokenizerConfig>;
+
+/**
+ * @throws {NotFoundError} if tokenizer.json is missing; {IntegrityError} if a file is damaged; {InvalidInputError} if it asks for
+ *   something that is not supported. A missing tokenizer_config.json is an empty one.
+ */
+export async function openTokenizer(folder: ModelFolder): Promise<LanguageTokenizer> {
+  const json = await readJson(folder, TOKENIZER_FILE);
+  const config = await readConfig(folder);
+  const tokenizer = create(json, config, folder.name);
+  return {
+    config,
+    encode: (text, { addSpecialTokens = false } = {}) =>
+      text === '' && !addSpecialTokens
+        ? []
+        : tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+    decode: (ids, { skipSpecialTokens = true } = {}) =>
+      ids.length === 0
+        ? ''
+        : tokenizer.decode([...ids], {
+            skip_special_tokens: skipSpecialTokens,
+            clean_up_tokenization_spaces: false,
+          }),
+    idOf: (token) => tokenizer.token_to_id(token),
+  };
+}
+
+function create(json: unknown, config: TokenizerConfig, model: string): Tokenizer {
+  const parsed = z.looseObject({ model: z.looseObject({}) }).safeParse(json);
+  if (!parsed.success) {
+    throw new IntegrityError(`${TOKENIZER_FILE}: ${z.prettifyError(parsed.error)}`, {
+      context: { model },
+    });
+  }
+  try {
+    return new Tokenizer(parsed.data, config);
+  } catch (cause) {
+    throw new InvalidInputError(
+      `${TOKENIZER_FILE} asks for what is not supported: ${describeError(cause)}`,
+      { context: { model }, cause },
+    );
+  }
+}
+
+async function readConfig(folder: ModelFolder): Promise<TokenizerConfig> {
+  let json: unknown;
+  try {
+    json = await readJson(folder, TOKENIZER_CONFIG_FILE);
+  } catch (error) {
+    if (error instanceof NotFoundError) return TokenizerConfig.parse({});
+    throw error;
+  }
+  const parsed = TokenizerConfig.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new IntegrityError(`${TOKENIZER_CONFIG_FILE}: ${z.prettifyError(parsed.error)}`, {
+    context: { model: folder.name },
+  });
+}
+
+async function readJson(folder: ModelFolder, file: string): Promise<unknown> {
+  const bytes = await folder.read(file);
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch (cause) {
+    throw new IntegrityError(`${file} is not JSON`, { context: { model: folder.name }, cause });
+  }
+}
