@@ -126,7 +126,7 @@ function render(
       ...specialTokens,
       ...variables,
       messages: messages.map(forTemplate),
-      tools: tools == null || tools.length === 0 ? null : tools,
+      tools: (tools ?? []).length > 0 ? tools : null,
       documents: null,
       add_generation_prompt: addGenerationPrompt,
     });
@@ -143,22 +143,19 @@ function render(
  * templates ask whether fields are there.
  */
 function forTemplate(message: Message): Record<string, unknown> {
-  const { content: _, tool_calls: calls, ...rest } = message;
-  const isNull = Array.isArray(message.content) ? false : message.content == null;
+  const { tool_calls: calls, ...rest } = message;
   return {
     ...rest,
     role: message.role === 'developer' ? 'system' : message.role,
-    content: isNull && calls != null ? '' : textOf(message),
-    ...(calls == null || calls.length === 0
-      ? {}
-      : {
-          tool_calls: calls.map((call) => ({
-            ...call,
-            ...(call.function && {
-              function: { ...call.function, arguments: parsedArguments(call.function.arguments) },
-            }),
-          })),
+    content: textOf(message),
+    ...((calls ?? []).length > 0 && {
+      tool_calls: calls?.map((call) => ({
+        ...call,
+        ...(call.function && {
+          function: { ...call.function, arguments: parsedArguments(call.function.arguments) },
         }),
+      })),
+    }),
   };
 }
 

@@ -1,10 +1,23 @@
-import { Tokenizer } from '@huggingface/tokenizers';
+import * as huggingface from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { IntegrityError, InvalidInputError, NotFoundError, describeError } from '../../../errors';
 import type { ModelFolder } from '../model-files';
 
 export const TOKENIZER_FILE = 'tokenizer.json';
 export const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json';
+
+/** What we use of the library, whose own declarations Node's resolution does not find. */
+interface Tokenizer {
+  encode(text: string, options: { add_special_tokens: boolean }): { readonly ids: number[] };
+  decode(
+    ids: number[],
+    options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean },
+  ): string;
+  token_to_id(token: string): number | undefined;
+}
+const { Tokenizer } = huggingface as unknown as {
+  readonly Tokenizer: new (json: object, config: object) => Tokenizer;
+};
 
 /** From text to token ids and back, as a model's own files say. */
 export interface LanguageTokenizer {
