@@ -25,11 +25,13 @@ export type Request<To> = To extends { readonly id: number } ? Omit<To, 'id'> : 
 
 /**
  * A worker thread with the calls that it has not answered. It answers each message of `To` that has an id by one of `From` with
- * the same id, or by `Failed`. When it ends, for whatever reason, all open calls reject with TransientError.
+ * the same id, or by `Failed`; what it sends without an id is an event. When it ends, for whatever reason, all open calls reject with
+ * TransientError.
  */
 export class CallingThread<
   To extends { readonly type: string },
   From extends { readonly id: number },
+  Event extends object = never,
 > {
   readonly #worker: Worker;
   readonly #calls = new Map<number, Call<From>>();
@@ -37,9 +39,12 @@ export class CallingThread<
   /** Why no answer will come any more; null while the thread runs. */
   #end: TransientError | null = null;
 
-  constructor(worker: Worker) {
+  constructor(worker: Worker, onEvent?: (event: Event) => void) {
     this.#worker = worker;
-    worker.on('message', (reply: From | Failed) => this.#settle(reply));
+    worker.on('message', (message: From | Failed | Event) => {
+      if ('id' in message) this.#settle(message);
+      else onEvent?.(message);
+    });
     worker.on('error', (error) => {
       this.#die(
         new TransientError(`the thread of ONNX Runtime failed: ${describeError(error)}`, {
