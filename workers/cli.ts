@@ -5,6 +5,7 @@ import { endWithStdin, READY } from './demo/child-process';
 import { environmentTable, readEnvironment, Role } from './env';
 import { eraseCommand } from './erase-command';
 import { keysCommands } from './keys-commands';
+import { modelCommands } from './model-commands';
 import { gatewayCommands } from './gateway-commands';
 import { privacyCommands } from './privacy-commands';
 import { runsCommands } from './runs-commands';
@@ -88,6 +89,7 @@ program
   });
 
 program.addCommand(gatewayCommands(env));
+program.addCommand(modelCommands(env));
 
 program
   .command('health')

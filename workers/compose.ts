@@ -14,14 +14,12 @@ import { createRolloutActivities, type RolloutActivities } from '../activities/r
 import { createScoreActivities, type ScoreActivities } from '../activities/score';
 import { createTrainActivities, type TrainActivities } from '../activities/train';
 import { createAgentRunner } from '../src/adapters/agents/create-agent-runner';
-import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
 import { createThreadTrainer } from '../src/adapters/trainer/thread-trainer';
 import { noHandOver, type HandOver } from '../src/ports/hand-over';
 import { noMeter, type Meter } from '../src/ports/meter';
 import { createDatasetReader } from '../src/datasets/dataset-reader';
 import { InvalidInputError } from '../src/errors';
 import { observeTrainer } from '../src/policies/observed-trainer';
-import { createPolicyServer } from '../src/policies/choice/policy-server';
 import type { PolicyServer } from '../src/policies/policy-server';
 import type { AgentRunner } from '../src/ports/agent-runner';
 import type { Project } from '../src/project';
@@ -31,6 +29,7 @@ import { observeStore } from '../src/storage/observed-store';
 import type { ObjectStore } from '../src/storage/object-store';
 import type { Environment } from './env';
 import { loadProject } from './load-project';
+import { openPolicies } from './open-policies';
 import { openRedaction } from './open-redaction';
 import { openStore } from './open-store';
 import { openUpstreams } from './upstreams';
@@ -73,8 +72,7 @@ export async function compose(
   const store = observeStore(await openStore(env, { log: warn }), meter);
   const project = loadProject(env.projectModule);
   const datasets = createDatasetReader(store);
-  const runtime = await createThreadRuntime({ threads: 1 }); // acting shares the machine with agents and training
-  const policies = createPolicyServer({ store, runtime });
+  const { policies, runtime } = await openPolicies(env, store);
   const trainer = observeTrainer(createThreadTrainer({ intraOpThreads: env.threads }), meter);
   const now = Date.now;
 

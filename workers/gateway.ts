@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLocalKeyFile } from '../src/adapters/local-key-file/local-key-file';
 import { createLocalKeyUse } from '../src/adapters/local-key-use/local-key-use';
-import { createThreadRuntime } from '../src/adapters/ort/thread-runtime';
 import { InvalidInputError } from '../src/errors';
 import type { ApiKeyStore } from '../src/gateway/keys/api-keys';
 import type { KeyUseStore } from '../src/gateway/keys/key-use';
@@ -17,11 +16,11 @@ import type { LogEntry } from '../src/gateway/http/route';
 import { createRoutingReader } from '../src/gateway/routing-reader';
 import { serveGateway } from '../src/gateway/http/serve';
 import { createSpoolRecorder } from '../src/gateway/recording/spool-recorder';
-import { createPolicyServer } from '../src/policies/choice/policy-server';
 import type { Environment, GatewayExposure } from './env';
 import { createFleet, processChannel } from './gateway-fleet';
 import { runGatewayProcesses } from './gateway-processes';
 import { createLog } from './log';
+import { openPolicies } from './open-policies';
 import { openRedaction } from './open-redaction';
 import { openSpool } from './open-spool';
 import { openStore } from './open-store';
@@ -117,8 +116,7 @@ async function serve(
   const tracer = await openTracer((line) => own.warn(line));
   const redaction = await openRedaction(env);
   const store = await openStore(env, { log: (line) => own.warn(line) });
-  const runtime = await createThreadRuntime({ threads: 1 });
-  const policies = createPolicyServer({ store, runtime });
+  const { policies, runtime } = await openPolicies(env, store);
   const spool = await openSpool(env, env.gateway.processes);
   const pauses = await openPauses(store, {
     onError: (error) =>

@@ -14,6 +14,7 @@ import type {
   TrainJob,
 } from '../../src/policies/policy-kind';
 import type { ServedPolicy } from '../../src/policies/policy-server';
+import type { SampledArm } from '../../src/schemas/decision';
 import type { TensorRuntime } from '../../src/ports/tensor-runtime';
 import { stream } from '../../src/rl/counter-rng';
 import type { ChatRequest } from '../../src/schemas/chat';
@@ -109,7 +110,10 @@ afterAll(() => runtime.close());
 const commit = (files: CheckpointFiles): Promise<Digest> =>
   writeCheckpoint(store, { files, metadata: {} });
 
-async function serve<T>(checkpoint: Digest, use: (policy: ServedPolicy) => Promise<T>): Promise<T> {
+async function serve<T>(
+  checkpoint: Digest,
+  use: (policy: ServedPolicy<SampledArm>) => Promise<T>,
+): Promise<T> {
   const server = createPolicyServer({ store, runtime });
   try {
     return await use(await server.serve(checkpoint));

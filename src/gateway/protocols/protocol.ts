@@ -130,6 +130,8 @@ export interface OwnAnswer {
   /** Milliseconds since 1970. */
   readonly atMs: number;
   readonly message: Message;
-  readonly finishReason: 'stop' | 'tool_calls';
-  readonly usage: { readonly promptTokens: number; readonly completionTokens: number };
+  readonly finishReason: 'stop' | 'tool_calls' | 'length';
+  /** What a policy that writes text drew; null where a policy chose, or nothing was decided. */
+  readonly tokens: SampledTokens | null;
+  readonly usage: Usage;
 }

@@ -123,7 +123,11 @@ export function modelCalls(protocol: Protocol, deps: ModelCallsDeps): Handler<Pr
     const { id, answer, recorded, atMs } = called;
     if (recorded !== null) await record.decide(recorded);
     record.answered();
-    const own = { ...answer, id, atMs, model: modelName(model.policy, model.checkpoint) };
+    const { sampled } = answer;
+    const own = {
+      ...{ ...answer, id, atMs, model: modelName(model.policy, model.checkpoint) },
+      tokens: sampled?.kind === 'text' ? sampled.tokens : null,
+    };
     return call.isStream ? { events: all(renderStream(call, own)) } : { body: render(call, own) };
   }
 }

@@ -2,7 +2,7 @@ import { InvalidInputError } from '../../errors';
 import type { Arm } from '../../schemas/arm';
 import type { ChatRequest } from '../../schemas/chat';
 import type { ChoiceConfig } from '../../schemas/choice-config';
-import type { Sampling } from '../../schemas/decision';
+import type { SampledArm, Sampling } from '../../schemas/decision';
 import type { Digest } from '../../schemas/ids';
 import { readCheckpointFile } from '../../storage/checkpoints';
 import type { PolicyServerDeps } from '../policy-kind';
@@ -42,7 +42,7 @@ export function createPolicyServer({
   store,
   runtime,
   maxLoaded = 4,
-}: PolicyServerDeps): PolicyServer {
+}: PolicyServerDeps): PolicyServer<SampledArm> {
   if (!Number.isInteger(maxLoaded) || maxLoaded < 1) {
     throw new InvalidInputError('maxLoaded: expected a positive integer', {
       context: { got: maxLoaded },
@@ -132,7 +132,7 @@ interface Asked {
   readonly forwards: Forwards;
 }
 
-async function answer(asked: Asked): Promise<PolicyChoice> {
+async function answer(asked: Asked): Promise<PolicyChoice<SampledArm>> {
   const { model, checkpoint, request, sampling, uniform } = asked;
   const { config } = model;
   const { messages, tools } = request;
@@ -184,7 +184,7 @@ function namesAt({ arms }: ChoiceConfig, indices: Int32Array): string[] {
   return Array.from(indices, (index) => (arms[index] as Arm).name);
 }
 
-function handBack(result: string): PolicyAnswer {
+function handBack(result: string): PolicyAnswer<SampledArm> {
   return {
     message: { role: 'assistant', content: result },
     finishReason: 'stop',

@@ -54,14 +54,17 @@ export const chat: Protocol = {
 
   patching: chatPatching,
 
-  render(_, answer) {
+  render({ request }, answer) {
+    const { promptIds, ids, logprobs } = tokensOf(request, answer);
     return {
       ...head(answer, 'chat.completion'),
+      ...promptIds,
       choices: [
         {
           index: 0,
           message: { content: null, refusal: null, ...answer.message },
-          logprobs: null,
+          logprobs,
+          ...ids,
           finish_reason: answer.finishReason,
         },
       ],
@@ -70,13 +73,20 @@ export const chat: Protocol = {
   },
 
   renderStream({ request }, answer) {
+    const { promptIds, ids, logprobs } = tokensOf(request, answer);
     const chunk = (choices: readonly object[], rest = {}): string =>
       sseEvent(JSON.stringify({ ...head(answer, 'chat.completion.chunk'), choices, ...rest }));
     const choice = (delta: object, finishReason: string | null): object => ({
       ...{ index: 0, delta, logprobs: null, finish_reason: finishReason },
     });
     const { tool_calls: calls, ...message } = answer.message;
-    const events = [chunk([choice({ content: null, refusal: null, ...message }, null)])];
+    // The answer is whole before its first piece goes out, so all its tokens go with that.
+    const first = {
+      ...choice({ content: null, refusal: null, ...message }, null),
+      logprobs,
+      ...ids,
+    };
+    const events = [chunk([first], promptIds)];
     for (const [index, call] of (calls ?? []).entries()) {
       events.push(chunk([choice({ tool_calls: [{ index, ...call }] }, null)]));
     }
@@ -95,11 +105,36 @@ function head({ id, model, atMs }: OwnAnswer, object: string): object {
   return { id, object, created: Math.floor(atMs / 1_000), model };
 }
 
-function usageOf({ usage: { promptTokens, completionTokens } }: OwnAnswer): object {
+function usageOf({
+  usage: { promptTokens, completionTokens, cacheReadTokens },
+}: OwnAnswer): object {
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
+    ...(cacheReadTokens !== undefined && {
+      prompt_tokens_details: { cached_tokens: cacheReadTokens },
+    }),
+  };
+}
+
+/** Token ids and log-probabilities for who asked for them, as vLLM gives them (`return_token_ids`, `return_tokens_as_token_ids`). */
+function tokensOf(
+  request: Readonly<Record<string, unknown>>,
+  { tokens }: OwnAnswer,
+): { readonly promptIds: object; readonly ids: object; readonly logprobs: object | null } {
+  const isAsked = request['return_token_ids'] === true && tokens !== null;
+  const content =
+    request['logprobs'] === true
+      ? tokens?.logprobs?.map((logprob, i) => ({
+          token: `token_id:${tokens.completion[i]}`,
+          ...{ logprob, bytes: null, top_logprobs: [] },
+        }))
+      : undefined;
+  return {
+    promptIds: isAsked ? { prompt_token_ids: tokens.prompt } : {},
+    ids: isAsked ? { token_ids: tokens.completion } : {},
+    logprobs: content === undefined ? null : { content, refusal: null },
   };
 }
 

@@ -16,6 +16,10 @@ const MessagesRequest = z.looseObject({
   tool_choice: z.looseObject({ type: z.string(), name: z.string().optional() }).nullish(),
   stream: z.boolean().nullish(),
   temperature: z.number().min(0).max(2).nullish(),
+  max_tokens: z.int().nullish(),
+  stop_sequences: z.array(z.string()).nullish(),
+  top_p: z.number().nullish(),
+  top_k: z.int().nullish(),
   metadata: z.record(z.string(), z.unknown()).nullish(),
   thread: z.looseObject({ type: z.string(), previous_message_id: z.string().optional() }).nullish(),
 });
@@ -41,6 +45,11 @@ export function parseMessagesBody(text: string, interner: ToolsetInterner): Mess
       stream,
       temperature,
       metadata,
+      // As chat completions call them: a policy that writes text reads them there.
+      max_tokens: read.max_tokens,
+      stop: read.stop_sequences,
+      top_p: read.top_p,
+      top_k: read.top_k,
       messages: [
         ...(system === null || system === undefined || system.length === 0
           ? []

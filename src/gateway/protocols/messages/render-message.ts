@@ -45,15 +45,15 @@ function head({ id, model }: OwnAnswer): object {
 }
 
 function stopReason({ finishReason }: OwnAnswer): string {
-  return finishReason === 'tool_calls' ? 'tool_use' : 'end_turn';
+  return { tool_calls: 'tool_use', length: 'max_tokens', stop: 'end_turn' }[finishReason];
 }
 
 function usageOf({ usage }: OwnAnswer, outputTokens: number): object {
   return {
-    input_tokens: usage.promptTokens,
+    input_tokens: usage.promptTokens - (usage.cacheReadTokens ?? 0), // Anthropic counts those apart
     output_tokens: outputTokens,
     cache_creation_input_tokens: 0,
-    cache_read_input_tokens: 0,
+    cache_read_input_tokens: usage.cacheReadTokens ?? 0,
   };
 }
 

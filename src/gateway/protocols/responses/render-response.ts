@@ -33,29 +33,31 @@ export function renderResponseEvents(request: ChatRequest, answer: OwnAnswer): s
     for (const [type, rest] of pieces) add(type, { output_index: index, ...rest });
     add('response.output_item.done', { output_index: index, item });
   }
-  add('response.completed', { response: response(request, answer, items) });
+  const end = answer.finishReason === 'length' ? 'response.incomplete' : 'response.completed';
+  add(end, { response: response(request, answer, items) });
   return events;
 }
 
 /** @param items null while it is in progress. */
 function response(
   request: ChatRequest,
-  { id, atMs, model, usage }: OwnAnswer,
+  { id, atMs, model, usage, finishReason }: OwnAnswer,
   items: readonly OwnItem[] | null,
 ): object {
   const { promptTokens, completionTokens } = usage;
   const seconds = Math.floor(atMs / 1_000);
+  const isCut = items !== null && finishReason === 'length';
   return {
     id,
     object: 'response',
     created_at: seconds,
-    status: items === null ? 'in_progress' : 'completed',
+    status: items === null ? 'in_progress' : isCut ? 'incomplete' : 'completed',
     completed_at: items === null ? null : seconds,
     background: false,
     error: null,
-    incomplete_details: null,
+    incomplete_details: isCut ? { reason: 'max_output_tokens' } : null,
     instructions: request['instructions'] ?? null,
-    max_output_tokens: null,
+    max_output_tokens: request['max_tokens'] ?? null,
     model,
     output: (items ?? []).map(({ item }) => item),
     parallel_tool_calls: true,
@@ -67,7 +69,7 @@ function response(
     text: { format: { type: 'text' } },
     tool_choice: flat(request.tool_choice ?? 'auto'),
     tools: (request.tools ?? []).map(flat),
-    top_p: 1,
+    top_p: request['top_p'] ?? 1,
     truncation: 'disabled',
     user: null,
     metadata: request.metadata ?? {},
@@ -76,7 +78,7 @@ function response(
         ? null
         : {
             input_tokens: promptTokens,
-            input_tokens_details: { cached_tokens: 0 },
+            input_tokens_details: { cached_tokens: usage.cacheReadTokens ?? 0 },
             output_tokens: completionTokens,
             output_tokens_details: { reasoning_tokens: 0 },
             total_tokens: promptTokens + completionTokens,

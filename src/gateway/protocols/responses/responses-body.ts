@@ -22,6 +22,8 @@ const ResponsesRequest = z.looseObject({
   stream: z.boolean().nullish(),
   background: z.boolean().nullish(),
   temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().nullish(),
+  max_output_tokens: z.int().nullish(),
   user: z.string().nullish(),
   metadata: z.record(z.string(), z.unknown()).nullish(),
   safety_identifier: z.string().nullish(),
@@ -81,6 +83,9 @@ function toRequest(read: ResponsesRequest, messages: Message[]): ChatRequest {
     messages,
     stream,
     temperature,
+    // As chat completions call them: a policy that writes text reads them there.
+    top_p: read.top_p,
+    max_tokens: read.max_output_tokens,
     user,
     metadata,
     safety_identifier: safetyIdentifier,

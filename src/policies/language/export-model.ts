@@ -1,0 +1,100 @@
+import type { FloatTensor, FloatType } from '../../storage/stream-safetensors';
+import { floatBytes, streamSafetensors } from '../../storage/stream-safetensors';
+import {
+  openModelWeights,
+  WEIGHTS_FILE,
+  WEIGHTS_INDEX_FILE,
+  type ModelFolder,
+} from './model-files';
+import { parameterShapes } from './parameters';
+
+/** One file of an exported model, in pieces. */
+export interface ExportedFile {
+  readonly name: string;
+  chunks(): AsyncIterable<Uint8Array>;
+}
+
+export interface ExportSettings {
+  readonly dtype: FloatType;
+  /** A file of weights that would be larger is cut into shards. @default 5 GB, as save_pretrained */
+  readonly maxShardBytes?: number;
+}
+
+/** Weights apart, which are written anew, and what only training needs. */
+const NOT_COPIED = /\.safetensors$|^model\.safetensors\.index\.json$|^training_state\.json$/;
+
+/**
+ * A model as save_pretrained lays it out: one file of weights or shards with their index, and all that stood beside them. One tensor is in memory at
+ * a time.
+ */
+export async function* exportModel(
+  folder: ModelFolder,
+  { dtype, maxShardBytes = 5e9 }: ExportSettings,
+): AsyncIterable<ExportedFile> {
+  for (const name of await folder.list()) {
+    if (NOT_COPIED.test(name)) continue;
+    yield {
+      name,
+      async *chunks() {
+        yield await folder.read(name);
+      },
+    };
+  }
+  const weights = await openModelWeights(folder);
+  try {
+    const shapes = parameterShapes(weights.config);
+    const tensors = weights.names.map((name): FloatTensor => ({
+      name,
+      shape: shapes[name] ?? [],
+      read: () => weights.read(name),
+    }));
+    const shards = cutIntoShards(tensors, dtype, maxShardBytes);
+    const nameOf = (shard: number): string => {
+      if (shards.length === 1) return WEIGHTS_FILE;
+      const number = (n: number): string => String(n).padStart(5, '0');
+      return `model-${number(shard + 1)}-of-${number(shards.length)}.safetensors`;
+    };
+    for (const [i, shard] of shards.entries()) {
+      yield {
+        name: nameOf(i),
+        chunks: () => streamSafetensors(shard, dtype, { format: 'pt' }),
+      };
+    }
+    if (shards.length === 1) return;
+    const sizes = tensors.map(({ shape }) => floatBytes(shape, dtype));
+    const index = {
+      metadata: { total_size: sizes.reduce((sum, size) => sum + size, 0) },
+      weight_map: Object.fromEntries(
+        shards.flatMap((shard, i) => shard.map(({ name }) => [name, nameOf(i)])),
+      ),
+    };
+    yield {
+      name: WEIGHTS_INDEX_FILE,
+      async *chunks() {
+        yield Buffer.from(`${JSON.stringify(index, null, 2)}\n`);
+      },
+    };
+  } finally {
+    await weights.close();
+  }
+}
+
+/** In order, each as full as it may be; a tensor that is larger by itself has one of its own. */
+function cutIntoShards(
+  tensors: readonly FloatTensor[],
+  dtype: FloatType,
+  most: number,
+): FloatTensor[][] {
+  const shards: FloatTensor[][] = [];
+  let size = Infinity;
+  for (const tensor of tensors) {
+    const bytes = floatBytes(tensor.shape, dtype);
+    if (size + bytes > most) {
+      shards.push([]);
+      size = 0;
+    }
+    shards.at(-1)?.push(tensor);
+    size += bytes;
+  }
+  return shards;
+}
