@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 import { median } from './support/quantiles';
 import { startTransformers, type Transformers } from './support/transformers';
-import { configOf, lengthsOf, SIZES, TOKENS, type Mix, type Size } from './train-step/model';
+import { configOf, SIZES, type Size } from './language/sizes';
+import { lengthsOf, TOKENS, type Mix } from './train-step/batch';
 import { startOurs } from './train-step/ours';
 
 /**

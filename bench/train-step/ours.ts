@@ -1,6 +1,3 @@
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createInThreadWorkspace } from '../../src/adapters/ort/in-thread-workspace';
 import { createThreadWorkspace } from '../../src/adapters/ort/thread-workspace';
 import { GraphBuilder } from '../../src/autodiff/graph-builder';
@@ -17,7 +14,9 @@ import {
   type TrainingSteps,
 } from '../../src/policies/language/training/training-steps';
 import { supervised } from '../../src/policies/language/training/supervised';
-import { batchOf, configOf, type Mix, type Size } from './model';
+import { configOf, type Size } from '../language/sizes';
+import { answerParent, isForked, peakRssMb, startFork } from '../support/fork';
+import { batchOf, type Mix } from './batch';
 
 // Ratchet's side, in a process of its own: its peak memory is that of the training alone.
 
@@ -44,23 +43,17 @@ export interface Ours {
   steps(n: number): Promise<Stepped>;
   /** GFLOP/s of a product of two 1024 x 1024 matrices. */
   peak(threads: number): Promise<number>;
-  close(): void;
+  readonly close: () => void;
 }
 
 export function startOurs(): Ours {
-  const child: ChildProcess = fork(__filename, ['child']);
-  const ask = async (message: Ask): Promise<unknown> => {
-    child.send(message);
-    const [reply] = (await once(child, 'message')) as [{ result?: unknown; error?: string }];
-    if (reply.error !== undefined) throw new Error(reply.error);
-    return reply.result;
-  };
+  const { ask, close } = startFork<Ask>(__filename);
   return {
     start: async (size, mix, threads) =>
       (await ask({ type: 'start', size, mix, threads })) as Started,
     steps: async (n) => (await ask({ type: 'steps', n })) as Stepped,
     peak: async (threads) => (await ask({ type: 'peak', threads })) as number,
-    close: () => void child.kill(),
+    close,
   };
 }
 
@@ -100,19 +93,7 @@ function work(): void {
         return matrixProductPeak(message.threads);
     }
   };
-  process.on('message', (message: Ask) => {
-    answer(message).then(
-      (result) => process.send?.({ result }),
-      (error: unknown) => process.send?.({ error: String(error) }),
-    );
-  });
-}
-
-/** The high-water mark of the resident size, where the system tells it. */
-function peakRssMb(): number {
-  if (process.platform !== 'linux') return process.resourceUsage().maxRSS / 1024;
-  const kb = /VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
-  return Number(kb) / 1024;
+  answerParent(answer);
 }
 
 async function matrixProductPeak(threads: number): Promise<number> {
@@ -137,4 +118,4 @@ async function matrixProductPeak(threads: number): Promise<number> {
   return (2 * n ** 3) / best / 1e6;
 }
 
-if (process.argv[2] === 'child') work();
+if (isForked(__filename)) work();

@@ -250,7 +250,7 @@ describe('through the gateway', () => {
   test('what the model cannot do is refused by name', async () => {
     const client = clientOf({ session: 'refused' });
     await expect(ask(client, { presence_penalty: 1 })).rejects.toThrow(/presence_penalty/);
-    await expect(ask(client, { tools: tools as never, tool_choice: 'required' })).rejects.toThrow(
+    await expect(ask(client, { tools: tools, tool_choice: 'required' })).rejects.toThrow(
       /tool_choice/,
     );
     await expect(ask(client, { response_format: { type: 'json_object' } })).rejects.toThrow(

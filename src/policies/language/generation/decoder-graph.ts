@@ -27,7 +27,7 @@ export const newName = (layer: number, which: 'k' | 'v'): string => `new.${layer
  * inputs   each parameter; the rotary tables `rope.cos`, `rope.sin` [positions, headDim/2]; `tokens`, `positions` int64 [rows, length];
  *          `last` int64 [rows]: where in the batch, row by row, the token stands whose successor is asked for (not where length is 1);
  *          with a cache, `lengths` int64 [rows]: how much of each row's is filled; and `cache.<layer>.k`, `cache.<layer>.v`
- * outputs  `logits` [rows, vocabSize]; `new.<layer>.k`, `new.<layer>.v`: what is to be put behind the cache
+ * outputs  `logits` [rows, vocabSize]; `normalizers` [rows, 1]: ln Σ exp(logits); `new.<layer>.k`, `new.<layer>.v`: what is to be put behind the cache
  *
  * What stands behind `last` in a row is padding: nothing before it looks at it, and its keys and values are nobody's.
  */
@@ -64,5 +64,8 @@ export function buildDecoderGraph(
   );
   const last = length === 1 ? hidden : b.gather(hidden, b.input('last', [rows], 'int64'));
   const output = parameters[config.tieEmbeddings ? EMBEDDING : OUTPUT_EMBEDDING] as Node;
-  return b.build({ logits: b.gemm(last, output, { transB: true }), ...outputs });
+  const logits = b.gemm(last, output, { transB: true });
+  const largest = b.reduceMax(logits, [1]); // [rows, 1]
+  const normalizers = b.add(largest, b.log(b.reduceSum(b.exp(b.sub(logits, largest)), [1])));
+  return b.build({ logits, normalizers, ...outputs });
 }

@@ -25,6 +25,14 @@ export interface DecoderSpec {
   readonly contextLength: number;
 }
 
+/** What comes next in a sequence, by the model itself. Good until the decoder's next run. */
+export interface NextToken {
+  /** float32 [vocabSize]. */
+  readonly logits: Float32Array;
+  /** ln Σ exp(logits): what is taken off for log-probabilities. */
+  readonly normalizer: number;
+}
+
 /** Runs a network over sequences whose keys and values it keeps. */
 export interface Decoder {
   readonly cache: KvCache;
@@ -32,10 +40,10 @@ export interface Decoder {
    * Reads new tokens and puts their keys and values into the cache.
    *
    * @param rows of sequences that have nothing in the cache yet; or in consecutive slots, ascending.
-   * @returns the logits of each row's next token, float32 [vocabSize] each; good until the next run.
+   * @returns one for each row.
    * @throws {NumericalError} if a logit is not finite; {InvalidInputError} if there is no memory.
    */
-  read(rows: readonly DecoderRow[]): Promise<readonly Float32Array[]>;
+  read(rows: readonly DecoderRow[]): Promise<readonly NextToken[]>;
   release(): Promise<void>;
 }
 
@@ -105,9 +113,11 @@ export async function createDecoder(
         }
       }
       const logits = (outputs['logits'] as Tensor).data as Float32Array;
-      return rows.map((_, row) =>
-        finite(logits.subarray(row * config.vocabSize, (row + 1) * config.vocabSize)),
-      );
+      const normalizers = (outputs['normalizers'] as Tensor).data as Float32Array;
+      return rows.map((_, row) => ({
+        logits: logits.subarray(row * config.vocabSize, (row + 1) * config.vocabSize),
+        normalizer: finite(normalizers[row] as number),
+      }));
     },
     async release() {
       const open = [...sessions.values()];
@@ -168,10 +178,8 @@ function checkConsecutive(rows: readonly DecoderRow[]): void {
   });
 }
 
-/** One of them not being a number makes the sum none. */
-function finite(logits: Float32Array): Float32Array {
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += logits[i] as number;
-  if (Number.isFinite(sum)) return logits;
+/** One logit that is not a number makes their sum none. */
+function finite(normalizer: number): number {
+  if (Number.isFinite(normalizer)) return normalizer;
   throw new NumericalError('the logits are not finite: the weights are damaged, or diverged');
 }

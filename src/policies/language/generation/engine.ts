@@ -1,5 +1,5 @@
 import { InvalidInputError, TransientError } from '../../../errors';
-import type { Decoder } from './decoder';
+import type { Decoder, NextToken } from './decoder';
 import type { Generation, GenerationOptions, GenerationRequest, TextStream } from './generation';
 import { Sequence } from './sequence';
 import { SHORTEST_PREFIX, Slots } from './slots';
@@ -161,7 +161,7 @@ export function createEngine(decoder: Decoder, spec: EngineSpec): GenerationEngi
   /** @returns the tokens that it took, padding included. */
   async function readPieces(batch: readonly Job[]): Promise<number> {
     const rows = batch.map((job) => ({ slot: job.slot, past: job.read, tokens: pieceOf(job) }));
-    const logits = await decoder.read(rows);
+    const next = await decoder.read(rows);
     batch.forEach((job, i) => {
       const tokens = rows[i]?.tokens ?? [];
       slots.contentOf(job.slot).push(...tokens);
@@ -174,7 +174,7 @@ export function createEngine(decoder: Decoder, spec: EngineSpec): GenerationEngi
       reading[at] = reading[0] as Job;
       reading.shift();
       writing.push(job);
-      advance(job, logits[i] as Float32Array);
+      advance(job, next[i] as NextToken);
     });
     leave();
     return rows.length * Math.max(...rows.map(({ tokens }) => tokens.length));
@@ -198,18 +198,18 @@ export function createEngine(decoder: Decoder, spec: EngineSpec): GenerationEngi
       past: slots.contentOf(slot).length,
       tokens: [sequence.lastToken],
     }));
-    const logits = await decoder.read(rows);
+    const next = await decoder.read(rows);
     writing.forEach((job, i) => {
       slots.contentOf(job.slot).push(job.sequence.lastToken);
-      advance(job, logits[i] as Float32Array);
+      advance(job, next[i] as NextToken);
     });
     leave();
   }
 
   /** What fails here, such as a constraint that nothing fits, is this one's failure. */
-  function advance(job: Job, logits: Float32Array): void {
+  function advance(job: Job, next: NextToken): void {
     try {
-      const { token, text } = job.sequence.advance(logits);
+      const { token, text } = job.sequence.advance(next);
       job.options.onToken?.(token.token, text);
     } catch (error) {
       job.failure = { error };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { RandomStream } from '../../../rl/counter-rng';
+import type { NextToken } from './decoder';
 
 /** How a token is drawn from a model's logits. The steps happen in transformers' order: penalty, temperature, top-k, top-p, min-p. */
 export const TokenSampling = z.strictObject({
@@ -39,12 +40,14 @@ export interface SamplingState {
 /**
  * Draws a token. The same logits and the same state of the random numbers give the same token, whatever else runs.
  *
- * @param logits float32 [V]; not modified.
+ * @param next its logits are not modified.
  */
-export function sampleToken(logits: Float32Array, state: SamplingState): SampledToken {
+export function sampleToken(
+  { logits, normalizer: rawNormalizer }: NextToken,
+  state: SamplingState,
+): SampledToken {
   const { sampling, random, allowed } = state;
   const u = random.next(); // taken in any case: token t always has the stream's number t
-  const rawNormalizer = logNormalizer(logits, 1);
   const scores =
     allowed === null && sampling.repetitionPenalty === 1 ? logits : adjusted(logits, state);
   const give = (token: number, logProb: number): SampledToken => ({

@@ -1,6 +1,7 @@
 import type { RandomStream } from '../../../rl/counter-rng';
 import { stream } from '../../../rl/counter-rng';
 import type { FinishReason, Generation, GenerationRequest, TextStream } from './generation';
+import type { NextToken } from './decoder';
 import { sampleToken, type SampledToken } from './sampling';
 import { StopStrings } from './stop-strings';
 
@@ -44,10 +45,10 @@ export class Sequence {
   }
 
   /** Draws the next token. @returns what is new to show. */
-  advance(logits: Float32Array): { readonly token: SampledToken; readonly text: string } {
+  advance(next: NextToken): { readonly token: SampledToken; readonly text: string } {
     const { sampling, stopTokens } = this.request;
     const allowed = this.#constraint?.allowed() ?? null;
-    const drawn = sampleToken(logits, {
+    const drawn = sampleToken(next, {
       sampling,
       random: this.#random,
       seen: this.#seen,

@@ -3,6 +3,7 @@ import {
   TokenSampling,
   type SampledToken,
 } from '../../../../../src/policies/language/generation/sampling';
+import type { NextToken } from '../../../../../src/policies/language/generation/decoder';
 import { stream } from '../../../../../src/rl/counter-rng';
 
 const DRAWS = 20_000;
@@ -12,6 +13,12 @@ const softmax = (logits: ArrayLike<number>): number[] => {
   const total = weights.reduce((a, b) => a + b, 0);
   return weights.map((weight) => weight / total);
 };
+
+/** As a decoder gives it. */
+const next = (logits: Float32Array): NextToken => ({
+  logits,
+  normalizer: Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0)),
+});
 
 interface Drawn {
   readonly shares: number[];
@@ -24,7 +31,7 @@ function drawMany(
 ): Drawn {
   const random = stream({ seed: 7, purpose: 'test.sampling' });
   const samples = Array.from({ length: DRAWS }, () =>
-    sampleToken(logits, {
+    sampleToken(next(logits), {
       sampling: TokenSampling.parse(sampling),
       random,
       seen: new Set(seen),
@@ -131,8 +138,8 @@ test('the t-th token takes the t-th number, also where there was nothing to draw
   const two = (first: Partial<TokenSampling>): number => {
     const random = stream({ seed: 7, purpose: 'test.sampling' });
     const state = { random, seen: new Set<number>(), allowed: null };
-    sampleToken(LOGITS, { ...state, sampling: TokenSampling.parse(first) });
-    return sampleToken(LOGITS, { ...state, sampling: TokenSampling.parse({}) }).token;
+    sampleToken(next(LOGITS), { ...state, sampling: TokenSampling.parse(first) });
+    return sampleToken(next(LOGITS), { ...state, sampling: TokenSampling.parse({}) }).token;
   };
   expect(two({ temperature: 0 })).toBe(two({}));
 });
@@ -152,7 +159,7 @@ test('large vocabularies are cut as small ones are', () => {
   const most = new Set(ranked.slice(0, 40));
   const many = (sampling: Partial<TokenSampling>): SampledToken[] =>
     Array.from({ length: 200 }, () =>
-      sampleToken(logits, {
+      sampleToken(next(logits), {
         sampling: TokenSampling.parse(sampling),
         random,
         seen: new Set(),
