@@ -1,6 +1,7 @@
 import type { FloatTensor, FloatType } from '../../storage/stream-safetensors';
 import { floatBytes, streamSafetensors } from '../../storage/stream-safetensors';
 import {
+  CONFIG_FILE,
   openModelWeights,
   WEIGHTS_FILE,
   WEIGHTS_INDEX_FILE,
@@ -36,7 +37,8 @@ export async function* exportModel(
     yield {
       name,
       async *chunks() {
-        yield await folder.read(name);
+        const bytes = await folder.read(name);
+        yield name === CONFIG_FILE ? withDtype(bytes, dtype) : bytes;
       },
     };
   }
@@ -77,6 +79,16 @@ export async function* exportModel(
   } finally {
     await weights.close();
   }
+}
+
+const TORCH_NAMES = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+
+/** What transformers loads the weights as, in the spelling that the configuration has, or else in both. */
+function withDtype(config: Uint8Array, dtype: FloatType): Uint8Array {
+  const json = JSON.parse(Buffer.from(config).toString('utf8')) as Record<string, unknown>;
+  const names = ['dtype', 'torch_dtype'].filter((name) => name in json);
+  for (const name of names.length > 0 ? names : ['torch_dtype']) json[name] = TORCH_NAMES[dtype];
+  return Buffer.from(`${JSON.stringify(json, null, 2)}\n`);
 }
 
 /** In order, each as full as it may be; a tensor that is larger by itself has one of its own. */
