@@ -22,7 +22,7 @@ import { createRouting } from '../../src/storage/routing';
 import { createFakePolicyServer } from '../fakes/fake-policy-server';
 import { tinyChatModel } from '../helpers/tiny-chat-model';
 import type { Fixture } from '../unit/gateway/gateway-fixture';
-import { createFixture, routingTo, tools } from '../unit/gateway/gateway-fixture';
+import { createFixture, routingTo } from '../unit/gateway/gateway-fixture';
 
 const host = createThreadChatHost({ threads: 1 });
 let folder: string;
@@ -33,6 +33,7 @@ beforeAll(async () => {
 const callOf = (content: string, changes: Partial<ChatCall> = {}): ChatCall => ({
   messages: [{ role: 'user', content }],
   tools: [],
+  demanded: 'nothing',
   sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 },
   ...{ seed: 1, maxTokens: 12, stop: [], variables: {} },
   ...changes,
@@ -247,12 +248,52 @@ describe('through the gateway', () => {
     );
   });
 
+  test('a call that is demanded is made, of the tool that is named, with valid arguments', async () => {
+    const parameters = {
+      type: 'object',
+      properties: {
+        order: { type: 'integer', minimum: 1, maximum: 99 },
+        why: { enum: ['late', 'broken'] },
+      },
+      required: ['order', 'why'],
+    };
+    const calling = {
+      tools: [
+        { type: 'function', function: { name: 'refund', parameters } },
+        { type: 'function', function: { name: 'other' } },
+      ] as OpenAI.Chat.ChatCompletionTool[],
+      max_tokens: 400,
+    };
+    const named = { type: 'function', function: { name: 'refund' } } as const;
+    for (const choice of ['required', named] as const) {
+      const answer = await ask(clientOf({ session: `call-${JSON.stringify(choice)}` }), {
+        ...calling,
+        tool_choice: choice,
+      });
+      const [{ finish_reason: reason, message }] = answer.choices as [
+        OpenAI.Chat.ChatCompletion.Choice,
+      ];
+      expect(reason).toBe('tool_calls');
+      for (const call of message.tool_calls ?? []) {
+        if (call.type !== 'function') throw new Error('no function');
+        if (choice === named) expect(call.function.name).toBe('refund');
+        const given = JSON.parse(call.function.arguments) as { order?: number; why?: string };
+        if (call.function.name === 'other') expect(given).toEqual({});
+        else {
+          expect(['late', 'broken']).toContain(given.why);
+          expect(given.order).toBeGreaterThan(0);
+          expect(given.order).toBeLessThan(100);
+        }
+      }
+    }
+    await expect(
+      ask(clientOf({ session: 'no-tool' }), { tool_choice: 'required' }),
+    ).rejects.toThrow(/no tool to call/);
+  });
+
   test('what the model cannot do is refused by name', async () => {
     const client = clientOf({ session: 'refused' });
     await expect(ask(client, { presence_penalty: 1 })).rejects.toThrow(/presence_penalty/);
-    await expect(ask(client, { tools: tools, tool_choice: 'required' })).rejects.toThrow(
-      /tool_choice/,
-    );
     await expect(ask(client, { response_format: { type: 'json_object' } })).rejects.toThrow(
       /response_format|only text/,
     );

@@ -1,8 +1,11 @@
 import { sha256Hex } from '../../../storage/digest';
 import type { Message, Tool } from '../../../schemas/message';
 import type { GenerationEngine } from '../generation/engine';
-import type { FinishReason } from '../generation/generation';
+import type { FinishReason, TokenConstraint } from '../generation/generation';
 import type { TokenSampling } from '../generation/sampling';
+import { constrainTokens, type ConstrainedVocabulary } from '../constraints/token-constraint';
+import { TokenTrie } from '../constraints/token-trie';
+import { toolCallFormatOf, toolCallText } from '../constraints/tool-call-grammar';
 import { renderPrompt, type ChatRenderer } from '../text/render-chat';
 import { parseToolCalls } from '../text/tool-calls';
 
@@ -10,6 +13,8 @@ import { parseToolCalls } from '../text/tool-calls';
 export interface ChatCall {
   readonly messages: readonly Message[];
   readonly tools: readonly Tool[];
+  /** Whether the answer has to be calls, of any tool or of this one. */
+  readonly demanded: 'nothing' | 'call' | { readonly tool: string };
   readonly sampling: TokenSampling;
   /** Integer in [0, 2^53). */
   readonly seed: number;
@@ -52,12 +57,25 @@ export interface ChatModelParts extends ChatRenderer {
 }
 
 export function createChatModel({ engine, stopTokens, ...renderer }: ChatModelParts): ChatModel {
+  const { tokenizer, template } = renderer;
+  let vocabulary: ConstrainedVocabulary | null = null; // made when a call is first demanded
+
+  function constraintOf({ demanded, tools }: ChatCall): TokenConstraint | undefined {
+    if (demanded === 'nothing') return undefined;
+    const format = toolCallFormatOf(template.source);
+    const text = toolCallText(format, tools, demanded === 'call' ? undefined : demanded.tool);
+    const { vocabSize, bytesOf } = tokenizer;
+    vocabulary ??= { trie: new TokenTrie(vocabSize, bytesOf), bytesOf, stopTokens };
+    return constrainTokens(vocabulary, text);
+  }
+
   return {
     async chat(call, { signal, onText } = {}) {
       const { messages, tools, variables, sampling, seed, maxTokens, stop } = call;
+      const constraint = constraintOf(call);
       const prompt = renderPrompt(renderer, { messages, tools, variables });
       const generation = await engine.generate(
-        { prompt, maxTokens, sampling, seed, stopTokens, stopStrings: stop },
+        { prompt, maxTokens, sampling, seed, stopTokens, stopStrings: stop, constraint },
         {
           ...(signal && { signal }),
           ...(onText && { onToken: (_, text) => text !== '' && onText(text) }),

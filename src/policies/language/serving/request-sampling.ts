@@ -40,13 +40,9 @@ function isEmpty(value: object): boolean {
  */
 export function chatCallOf(request: ChatRequest, temperature: number, seed: number): ChatCall {
   const parsed = Asked.safeParse(request);
-  const problems = parsed.success ? [] : [z.prettifyError(parsed.error)];
-  if (isHeldToCall(request.tool_choice)) {
-    problems.push('tool_choice: only auto and none are supported');
-  }
-  if (!parsed.success || problems.length > 0) {
+  if (!parsed.success) {
     throw new InvalidInputError(
-      `the language model cannot take the request: ${problems.join('; ')}`,
+      `the language model cannot take the request: ${z.prettifyError(parsed.error)}`,
     );
   }
   const asked = parsed.data;
@@ -60,6 +56,7 @@ export function chatCallOf(request: ChatRequest, temperature: number, seed: numb
   return {
     messages: request.messages,
     tools: request.tool_choice === 'none' ? [] : (request.tools ?? []),
+    demanded: demandedBy(request.tool_choice),
     sampling,
     seed: asked.seed ?? seed,
     maxTokens: asked.max_completion_tokens ?? asked.max_tokens ?? null,
@@ -68,6 +65,11 @@ export function chatCallOf(request: ChatRequest, temperature: number, seed: numb
   };
 }
 
-function isHeldToCall(choice: ChatRequest['tool_choice']): boolean {
-  return choice !== null && choice !== undefined && choice !== 'auto' && choice !== 'none';
+function demandedBy(choice: ChatRequest['tool_choice']): ChatCall['demanded'] {
+  if (choice === null || choice === undefined || choice === 'auto' || choice === 'none') {
+    return 'nothing';
+  }
+  if (choice === 'required') return 'call';
+  if (choice.function !== undefined) return { tool: choice.function.name };
+  throw new InvalidInputError(`tool_choice of type ${choice.type} is not supported`);
 }

@@ -19,6 +19,8 @@ export interface ChatTemplateInput {
 
 /** A conversation as the one text that a model was trained to read: what transformers' apply_chat_template gives. */
 export interface ChatTemplate {
+  /** Its Jinja. */
+  readonly source: string;
   /** @throws {InvalidInputError} with the template's own words if it refuses the conversation. */
   render(input: ChatTemplateInput): string;
   /** Whether the template says itself what the model writes ({% generation %}). */
@@ -40,6 +42,7 @@ export function createChatTemplate(source: string, config: TokenizerConfig): Cha
   const plain = compile(source);
   const marking = marked === source ? null : compile(marked);
   return {
+    source,
     marksGeneration: marking !== null,
     render: (input) => render(plain, input, config),
     renderMarked: (input) => render(marking ?? plain, input, config),

@@ -2,6 +2,7 @@ import * as huggingface from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { IntegrityError, InvalidInputError, NotFoundError, describeError } from '../../../errors';
 import type { ModelFolder } from '../model-files';
+import { bytesOfToken, type TokenSpelling } from './token-bytes';
 
 export const TOKENIZER_FILE = 'tokenizer.json';
 export const TOKENIZER_CONFIG_FILE = 'tokenizer_config.json';
@@ -14,6 +15,11 @@ interface Tokenizer {
     options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean },
   ): string;
   token_to_id(token: string): number | undefined;
+  get_vocab(): ReadonlyMap<string, number>;
+  get_added_tokens_decoder(): ReadonlyMap<
+    number,
+    { readonly content: string; readonly special: boolean }
+  >;
 }
 const { Tokenizer } = huggingface as unknown as {
   readonly Tokenizer: new (json: object, config: object) => Tokenizer;
@@ -29,6 +35,10 @@ export interface LanguageTokenizer {
   decode(ids: readonly number[], options?: { readonly skipSpecialTokens?: boolean }): string;
   /** undefined if the vocabulary has no such token. */
   idOf(token: string): number | undefined;
+  /** One more than the largest id. */
+  readonly vocabSize: number;
+  /** What a token adds to a text, wherever it stands but at its beginning; null if it is no text. */
+  readonly bytesOf: (id: number) => Uint8Array | null;
 }
 
 /** A special token's name: alone, or with how it is looked for. */
@@ -72,6 +82,7 @@ export async function openTokenizer(folder: ModelFolder): Promise<LanguageTokeni
             clean_up_tokenization_spaces: false,
           }),
     idOf: (token) => tokenizer.token_to_id(token),
+    ...tokenBytes(json, tokenizer),
   };
 }
 
@@ -90,6 +101,27 @@ function create(json: unknown, config: TokenizerConfig, model: string): Tokenize
       { context: { model }, cause },
     );
   }
+}
+
+/** How the vocabulary spells bytes is what its decoder undoes. */
+function tokenBytes(
+  json: unknown,
+  tokenizer: Tokenizer,
+): Pick<LanguageTokenizer, 'vocabSize' | 'bytesOf'> {
+  const decoder = JSON.stringify((json as { decoder?: unknown }).decoder ?? null);
+  const spelling: TokenSpelling = decoder.includes('"ByteLevel"') ? 'byte-level' : 'sentencepiece';
+  const added = tokenizer.get_added_tokens_decoder();
+  const tokens: string[] = [];
+  for (const [token, id] of tokenizer.get_vocab()) tokens[id] = token;
+  return {
+    vocabSize: tokens.length,
+    bytesOf(id) {
+      const special = added.get(id);
+      if (special !== undefined) return special.special ? null : Buffer.from(special.content);
+      const token = tokens[id];
+      return token === undefined ? null : bytesOfToken(token, spelling);
+    },
+  };
 }
 
 async function readConfig(folder: ModelFolder): Promise<TokenizerConfig> {
