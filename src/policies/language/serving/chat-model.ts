@@ -51,6 +51,9 @@ export interface ChatModel {
   chat(call: ChatCall, options?: ChatOptions): Promise<ChatAnswer>;
 }
 
+/** Sets of tools that are remembered. */
+const MOST_CONSTRAINTS = 16;
+
 export interface ChatModelParts extends ChatRenderer {
   readonly engine: GenerationEngine;
   readonly stopTokens: ReadonlySet<number>;
@@ -59,14 +62,23 @@ export interface ChatModelParts extends ChatRenderer {
 export function createChatModel({ engine, stopTokens, ...renderer }: ChatModelParts): ChatModel {
   const { tokenizer, template } = renderer;
   let vocabulary: ConstrainedVocabulary | null = null; // made when a call is first demanded
+  /** By what is demanded: agents ask with the same tools again and again, and what was found of them is kept with them. */
+  const constraints = new Map<string, TokenConstraint>();
 
   function constraintOf({ demanded, tools }: ChatCall): TokenConstraint | undefined {
     if (demanded === 'nothing') return undefined;
+    const key = JSON.stringify([demanded, tools]);
+    const known = constraints.get(key);
+    if (known !== undefined) return known;
     const format = toolCallFormatOf(template.source);
     const text = toolCallText(format, tools, demanded === 'call' ? undefined : demanded.tool);
     const { vocabSize, bytesOf } = tokenizer;
     vocabulary ??= { trie: new TokenTrie(vocabSize, bytesOf), bytesOf, stopTokens };
-    return constrainTokens(vocabulary, text);
+    const constraint = constrainTokens(vocabulary, text);
+    const [oldest] = constraints.keys();
+    if (constraints.size >= MOST_CONSTRAINTS && oldest !== undefined) constraints.delete(oldest);
+    constraints.set(key, constraint);
+    return constraint;
   }
 
   return {

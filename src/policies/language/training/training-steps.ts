@@ -1,6 +1,6 @@
 import type { Shape } from '../../../autodiff/graph';
 import { sizeOf } from '../../../autodiff/graph';
-import { InvalidInputError } from '../../../errors';
+import { InvalidInputError, NotFoundError } from '../../../errors';
 import type { UpdateSpec } from '../../../optim/update-graph';
 import { FIRST_MOMENT, GRADIENT, SECOND_MOMENT } from '../../../optim/update-graph';
 import type { Tensor } from '../../../ports/tensor-runtime';
@@ -36,6 +36,7 @@ export interface StepMetrics {
   readonly gradNorm: number;
   /** False: the loss or a gradient was NaN or infinite, and nothing was changed. */
   readonly isFinite: boolean;
+  readonly learningRate: number;
   /** Of all sequences. */
   readonly tokens: number;
   /** Those that the loss was taken of. */
@@ -62,11 +63,16 @@ export interface TrainingSteps {
   /** Those that learn. */
   parameters(): Promise<Record<string, Float32Array>>;
   optimizer(): Promise<OptimizerValues>;
+  /** One of those that learn, or a moment of it, as a copy: what is saved need not be in memory twice as a whole. */
+  read(name: string, what?: 'value' | 'firstMoment' | 'secondMoment'): Promise<Float32Array>;
+  /** Updates since the moments were zero. */
+  optimizerSteps(): Promise<number>;
   /** Ends the workspaces. */
   close(): Promise<void>;
 }
 
 const DEFAULT_TOKENS = 1024;
+const SUFFIXES = { value: '', firstMoment: FIRST_MOMENT, secondMoment: SECOND_MOMENT } as const;
 
 /**
  * Optimizer steps of a language model over one or several workspaces.
@@ -153,6 +159,11 @@ export function createTrainingSteps(
     return sums;
   }
 
+  async function optimizerSteps(): Promise<number> {
+    const { step } = await main.read(['step']);
+    return Number(step?.data[0]);
+  }
+
   return {
     load,
     async optimizerStep(sequences, { learningRate, denominator }) {
@@ -198,6 +209,7 @@ export function createTrainingSteps(
         loss: mean,
         gradNorm: Number(gradNorm?.data[0]),
         isFinite,
+        learningRate,
         tokens: real,
         trainedTokens: batches.reduce((sum, { trained }) => sum + trained, 0),
         microBatches: batches.length,
@@ -208,14 +220,22 @@ export function createTrainingSteps(
     async parameters() {
       return valuesOf(await main.read(names), '');
     },
+    async read(name, what = 'value') {
+      if (trainable[name] === undefined) {
+        throw new NotFoundError('no parameter of this name learns', { context: { name } });
+      }
+      const stored = name + SUFFIXES[what];
+      const { [stored]: tensor } = await main.read([stored]);
+      return tensor?.data as Float32Array;
+    },
+    optimizerSteps,
     async optimizer() {
       const read = (suffix: string): Promise<Record<string, Tensor>> =>
         main.read(names.map((name) => name + suffix));
-      const { step } = await main.read(['step']);
       return {
         m: valuesOf(await read(FIRST_MOMENT), FIRST_MOMENT),
         v: valuesOf(await read(SECOND_MOMENT), SECOND_MOMENT),
-        optimizerSteps: Number(step?.data[0]),
+        optimizerSteps: await optimizerSteps(),
       };
     },
     async close() {
