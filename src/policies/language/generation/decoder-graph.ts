@@ -1,3 +1,4 @@
+import { fold } from '../../../autodiff/fold';
 import type { Graph, Node } from '../../../autodiff/graph';
 import { GraphBuilder } from '../../../autodiff/graph-builder';
 import { cachedAttention, cacheMask } from '../../../nn/cached-attention';
@@ -67,5 +68,5 @@ export function buildDecoderGraph(
   const logits = b.gemm(last, output, { transB: true });
   const largest = b.reduceMax(logits, [1]); // [rows, 1]
   const normalizers = b.add(largest, b.log(b.reduceSum(b.exp(b.sub(logits, largest)), [1])));
-  return b.build({ logits, normalizers, ...outputs });
+  return fold(b.build({ logits, normalizers, ...outputs }));
 }

@@ -1,3 +1,4 @@
+import { fold } from '../../../autodiff/fold';
 import { accumulate, grad } from '../../../autodiff/grad';
 import type { Graph, Node, Shape } from '../../../autodiff/graph';
 import { GraphBuilder } from '../../../autodiff/graph-builder';
@@ -111,7 +112,7 @@ export function buildAccumulateGraph({
       accumulate(b, before[i] as Node, gradients[i] as Node),
     ]),
   );
-  const graph = b.build({ ...next, loss: share, ...sums });
+  const graph = fold(b.build({ ...next, loss: share, ...sums }));
   verifyNext(graph);
   return graph;
 }
