@@ -91,7 +91,27 @@ const Variables = z.object({
   RATCHET_THREADS: whole
     .pipe(z.number().min(1).max(256))
     .default(2)
-    .describe('Threads of a training.'),
+    .describe('Threads of a training, and of a language model.'),
+  RATCHET_EXECUTION_PROVIDERS: z
+    .string()
+    .default('cpu')
+    .transform(list)
+    .pipe(z.array(z.string().min(1)).min(1))
+    .describe(
+      'Where language models run, in order of preference: cpu, webgpu, cuda, coreml, dml. What is not there is an error.',
+    ),
+  RATCHET_LANGUAGE_SLOTS: whole
+    .pipe(z.number().min(1).max(1024))
+    .default(16)
+    .describe('Answers that a language model writes at once.'),
+  RATCHET_LANGUAGE_CONTEXT: whole
+    .pipe(z.number().min(16))
+    .default(4096)
+    .describe('Tokens that a conversation with a language model may have, where the model can.'),
+  RATCHET_LANGUAGE_MODELS: whole
+    .pipe(z.number().min(1).max(64))
+    .default(2)
+    .describe('Checkpoints of language models that a process keeps in memory.'),
   RATCHET_STATE_EVERY: whole
     .pipe(z.number().min(1))
     .default(500)
@@ -210,6 +230,12 @@ export interface Environment {
   readonly taskQueue: string;
   readonly roles: readonly Role[];
   readonly threads: number;
+  readonly language: {
+    readonly executionProviders: readonly string[];
+    readonly slots: number;
+    readonly contextLength: number;
+    readonly maxLoaded: number;
+  };
   readonly stateEvery: number;
   readonly spool: { readonly root: string; readonly maxBytes: number; readonly maxAgeMs: number };
   readonly gateway: {
@@ -246,6 +272,12 @@ export function readEnvironment(variables: NodeJS.ProcessEnv): Environment {
     taskQueue: env.RATCHET_TASK_QUEUE,
     roles: env.RATCHET_ROLES,
     threads: env.RATCHET_THREADS,
+    language: {
+      executionProviders: env.RATCHET_EXECUTION_PROVIDERS,
+      slots: env.RATCHET_LANGUAGE_SLOTS,
+      contextLength: env.RATCHET_LANGUAGE_CONTEXT,
+      maxLoaded: env.RATCHET_LANGUAGE_MODELS,
+    },
     stateEvery: env.RATCHET_STATE_EVERY,
     spool: {
       root: resolve(env.RATCHET_SPOOL ?? join(home, 'spool')),

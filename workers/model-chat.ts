@@ -22,7 +22,9 @@ export async function chatWith(
 ): Promise<void> {
   const { folder } = await openNamedModel(env, name);
   process.stderr.write('loading …\n');
-  const model = await createThreadChatHost({ threads: env.threads }).load(folder, { slots: 1 });
+  const { executionProviders, contextLength } = env.language;
+  const host = createThreadChatHost({ threads: env.threads, executionProviders });
+  const model = await host.load(folder, { slots: 1, contextLength });
   const { system, prompt, seed = Math.floor(Math.random() * 2 ** 32) } = settings;
   const messages: Message[] = system === undefined ? [] : [{ role: 'system', content: system }];
   try {

@@ -15,10 +15,11 @@ export async function openPolicies(
   store: ObjectStore,
 ): Promise<{ readonly policies: PolicyServer; readonly runtime: TensorRuntime }> {
   const runtime = await createThreadRuntime({ threads: 1 }); // choosing shares the machine with agents and training
-  const host = createThreadChatHost({ threads: env.threads });
+  const { executionProviders, maxLoaded, ...serving } = env.language;
+  const host = createThreadChatHost({ threads: env.threads, executionProviders });
   const policies = joinPolicyServers(store, {
     choice: createPolicyServer({ store, runtime }),
-    [LANGUAGE_KIND]: createLanguagePolicyServer({ store, host }),
+    [LANGUAGE_KIND]: createLanguagePolicyServer({ store, host, serving, maxLoaded }),
   });
   return { policies, runtime };
 }

@@ -12,6 +12,22 @@ test('an execution provider that is not there is an error that names it, never a
   await expect(failure).rejects.toThrow(/abacus/);
 });
 
+test('one that needs what this machine lacks says so; a model that is at fault is not blamed on it', async () => {
+  const runtime = createInThreadRuntime({ executionProviders: ['cuda'] });
+  const outcome: unknown = await runtime
+    .load(doubling(), { name: 'm' })
+    .catch((error: unknown) => error);
+  // Where there is a CUDA device with its libraries, it simply loads.
+  if (outcome instanceof Error) {
+    expect(outcome).toBeInstanceOf(InvalidInputError);
+    expect(outcome.message).toMatch(
+      /execution provider cuda cannot work on this machine.*take cpu/,
+    );
+  }
+  await expect(runtime.load(Uint8Array.of(1, 2, 3))).rejects.toThrow(/refused a model/);
+  await runtime.close();
+});
+
 test('a number of threads that makes no sense is refused', async () => {
   await expect(createInThreadRuntime({ threads: 0 }).load(doubling())).rejects.toThrow(/threads=0/);
 });

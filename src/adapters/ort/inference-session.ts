@@ -5,7 +5,7 @@ import type { Tensor } from '../../ports/tensor-runtime';
 import type { OrtOptions } from './options';
 import { sessionOptions } from './options';
 
-/** @throws {InvalidInputError} if ONNX Runtime refuses the model or an execution provider is not there. */
+/** @throws {InvalidInputError} if ONNX Runtime refuses the model, or an execution provider cannot work here. */
 export async function createInferenceSession(
   model: Uint8Array,
   name: string,
@@ -14,14 +14,31 @@ export async function createInferenceSession(
 ): Promise<ort.InferenceSession> {
   try {
     return await ort.InferenceSession.create(model, settings);
-  } catch (error) {
-    throw new InvalidInputError(`ONNX Runtime refused a model: ${describeError(error)}`, {
-      context: {
-        model: name,
-        executionProviders: (options.executionProviders ?? ['cpu']).join(' '),
-      },
-      cause: error,
+  } catch (cause) {
+    const { executionProviders = ['cpu'] } = options;
+    const providers = executionProviders.join(', ');
+    if (await runsOnCpu(model, executionProviders)) {
+      throw new InvalidInputError(
+        `the execution provider ${providers} cannot work on this machine: its libraries or its device are not there; install them, or take cpu`,
+        { context: { model: name, executionProviders: providers }, cause },
+      );
+    }
+    throw new InvalidInputError(`ONNX Runtime refused a model: ${describeError(cause)}`, {
+      context: { model: name, executionProviders: providers },
+      cause,
     });
+  }
+}
+
+/** Whether it is the providers' fault, and not the model's. */
+async function runsOnCpu(model: Uint8Array, providers: readonly string[]): Promise<boolean> {
+  if (providers.every((provider) => provider === 'cpu')) return false;
+  try {
+    const session = await ort.InferenceSession.create(model, { executionProviders: ['cpu'] });
+    await session.release();
+    return true;
+  } catch {
+    return false; // what is wrong with the model is in the first error
   }
 }
 
