@@ -208,6 +208,11 @@ export class GraphBuilder {
     return this.append('Add', [x, this.#scalarLike(x, term)], {});
   }
 
+  /** What is left of a division of integers; of the divisor's sign. */
+  mod(x: Node, y: Operand): Node {
+    return this.#binary('Mod', x, y);
+  }
+
   // Conditions
 
   equal(x: Node, y: Operand): Node {
@@ -363,6 +368,7 @@ export class GraphBuilder {
       | 'Sub'
       | 'Mul'
       | 'Div'
+      | 'Mod'
       | 'Max'
       | 'Min'
       | 'Equal'

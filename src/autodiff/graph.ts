@@ -54,6 +54,8 @@ export interface OpAttributes {
   Sub: NoAttributes;
   Mul: NoAttributes;
   Div: NoAttributes;
+  /** What is left of a division of integers; of the divisor's sign. */
+  Mod: NoAttributes;
   Max: NoAttributes;
   Min: NoAttributes;
   Equal: NoAttributes;

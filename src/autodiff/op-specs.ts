@@ -203,6 +203,7 @@ const OP_SPECS: { readonly [O in OpType]: OpSpec<O> } = {
   Sub: binary(...number),
   Mul: binary(...number),
   Div: binary(...number),
+  Mod: binary((dtype) => dtype === 'int64', 'int64'),
   Max: binary(...number),
   Min: binary(...number),
   Equal: binary(() => true, 'any', 'bool'),

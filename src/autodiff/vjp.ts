@@ -84,6 +84,7 @@ export const vjp: VjpTable = {
   ConstantOfShape: 'constant',
   StopGradient: 'constant',
   Sign: 'constant',
+  Mod: 'constant',
   Equal: 'constant',
   Less: 'constant',
   LessOrEqual: 'constant',

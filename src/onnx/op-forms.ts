@@ -151,6 +151,7 @@ export const OP_FORMS: { readonly [O in Computed]: OpForm<O> } = {
   Sub: plain,
   Mul: plain,
   Div: plain,
+  Mod: plain,
   Max: plain,
   Min: plain,
   Equal: plain,

@@ -93,6 +93,7 @@ const BINARY: Partial<Record<Node['op'], (x: number, y: number) => number>> = {
   Sub: (x, y) => x - y,
   Mul: (x, y) => x * y,
   Div: (x, y) => x / y,
+  Mod: (x, y) => x - y * Math.floor(x / y),
   Max: Math.max,
   Min: Math.min,
   Equal: (x, y) => Number(x === y),

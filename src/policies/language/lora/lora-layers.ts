@@ -2,6 +2,7 @@ import type { Node, Shape } from '../../../autodiff/graph';
 import type { GraphBuilder } from '../../../autodiff/graph-builder';
 import { sizeOf } from '../../../autodiff/graph';
 import { IntegrityError } from '../../../errors';
+import { countedDropout } from '../../../nn/counted-dropout';
 import { stream } from '../../../rl/counter-rng';
 import type { LanguageConfig } from '../language-config';
 import { plainLinear, type Linear } from '../network';
@@ -33,14 +34,16 @@ export function loraShapes(
 }
 
 /**
- * y = W·x + bias + scale · B·(A·x) for adapted layers, the plain product for all others.
+ * y = W·x + bias + scale · B·(A·dropout(x)) for adapted layers, the plain product for all others.
  *
  * @param parameters those of the model and of the adapter, by name.
+ * @param dropoutKeys int64 [rows, 1]: a number for each row of x; null, and nothing is left out, as outside of training.
  */
 export function loraLinear(
   b: GraphBuilder,
   parameters: Readonly<Record<string, Node>>,
   lora: LoraConfig,
+  dropoutKeys: Node | null = null,
 ): Linear {
   const plain = plainLinear(b, parameters);
   const targets = new Set(lora.targets);
@@ -48,7 +51,11 @@ export function loraLinear(
   return (name, x, add) => {
     const y = plain(name, x, add);
     if (!targets.has(name)) return y;
-    const low = b.gemm(x, parameters[peftName(name, 'A')] as Node, { transB: true });
+    const kept =
+      dropoutKeys === null || lora.dropout === 0
+        ? x
+        : countedDropout(b, x, { rowKeys: dropoutKeys, layer: name, rate: lora.dropout });
+    const low = b.gemm(kept, parameters[peftName(name, 'A')] as Node, { transB: true });
     const up = parameters[peftName(name, 'B')] as Node;
     return b.gemm(b.scale(low, scale), up, { transB: true, add: y });
   };

@@ -46,8 +46,17 @@ export interface TrainedModel {
   /** Needed, and left alone. @default none */
   readonly frozen?: Readonly<Record<string, Shape>>;
   /** How linear layers are applied, such as with an adapter. @default the plain product */
-  readonly linear?: (b: GraphBuilder, parameters: Readonly<Record<string, Node>>) => Linear;
+  readonly linear?: (
+    b: GraphBuilder,
+    parameters: Readonly<Record<string, Node>>,
+    /** A number for each token, int64 [rows · length, 1]; where the model leaves values out. */
+    dropoutKeys: Node | null,
+  ) => Linear;
+  /** Whether it leaves values out in training: each step is then told what to draw from. @default false */
+  readonly hasDropout?: boolean;
 }
+
+export const DROPOUT_KEYS = 'dropoutKeys';
 
 export interface AccumulateSpec {
   readonly shape: MicroBatchShape;
@@ -61,11 +70,12 @@ export interface AccumulateSpec {
  *
  * inputs   each parameter w; for each that learns the sum so far, `w.gradient`; `tokens`, `positions`, `segments` int64 [rows, length];
  *          `at` int64 [targets]: where in the batch, row by row, a trained token is predicted from (the token before it);
- *          `targets` int64 [targets]: the token itself; `denominator`, of rank 0; the loss's own inputs [targets]
+ *          `targets` int64 [targets]: the token itself; `denominator`, of rank 0; the loss's own inputs [targets]; with dropout,
+ *          `dropoutKeys` int64 [rows · length, 1]
  * outputs  `next.w.gradient`; `loss`, of rank 0: this micro-batch's share of the global mean; the loss's sums
  */
 export function buildAccumulateGraph({
-  model: { config, trainable, frozen = {}, linear },
+  model: { config, trainable, frozen = {}, linear, hasDropout = false },
   shape: { rows, length, targets },
   rope,
   loss,
@@ -99,7 +109,7 @@ export function buildAccumulateGraph({
       sin: table(rope.sin),
     },
     packedAttention(b, segments),
-    linear?.(b, byName),
+    linear?.(b, byName, hasDropout ? index(DROPOUT_KEYS, [rows * length, 1]) : null),
   );
   const output = byName[config.tieEmbeddings ? EMBEDDING : OUTPUT_EMBEDDING] as Node;
   const logProbs = selectedLogProbs(b, b.gather(hidden, at), output, wanted);

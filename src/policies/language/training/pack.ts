@@ -17,6 +17,8 @@ export interface MicroBatch {
   readonly tokens: BigInt64Array; // [rows, length]
   readonly positions: BigInt64Array; // [rows, length]
   readonly segments: BigInt64Array; // [rows, length]; padding is segment 0
+  /** Which of the given sequences each segment of a row is, in order. */
+  readonly sequences: readonly (readonly number[])[]; // [rows][segments]
   readonly at: BigInt64Array; // [targets]
   readonly targetTokens: BigInt64Array; // [targets]
   /** Per loss input, [targets]; 0 in the padding. */
@@ -63,27 +65,35 @@ export function packSequences(
   // As even as possible: what the last of them waits for is time lost.
   const budget = Math.min(tokensPerMicroBatch, Math.ceil(total / (rounds * parts)));
 
-  const open = order.map(({ sequence }) => sequence);
+  const open = [...order];
   const batches: MicroBatch[] = [];
   while (open.length > 0) {
-    const length = roundLength((open[0] as TrainingSequence).tokens.length);
+    const length = roundLength((open[0] as OrderedSequence).size);
     const rows = Math.max(1, Math.round(budget / length));
-    const filled: TrainingSequence[][] = Array.from({ length: rows }, () => []);
+    const filled: OrderedSequence[][] = Array.from({ length: rows }, () => []);
     const room = new Array<number>(rows).fill(length);
     for (let i = 0; i < open.length;) {
-      const sequence = open[i] as TrainingSequence;
-      const row = room.findIndex((left) => left >= sequence.tokens.length);
+      const sequence = open[i] as OrderedSequence;
+      const row = room.findIndex((left) => left >= sequence.size);
       if (row === -1) {
         i++;
         continue;
       }
       filled[row]?.push(sequence);
-      room[row] = (room[row] as number) - sequence.tokens.length;
+      room[row] = (room[row] as number) - sequence.size;
       open.splice(i, 1);
     }
     batches.push(layOut(filled, length, inputs));
   }
   return batches;
+}
+
+/** A sequence, and which of the given ones it is. */
+interface OrderedSequence {
+  readonly sequence: TrainingSequence;
+  readonly i: number;
+  /** In tokens. */
+  readonly size: number;
 }
 
 /** Multiples of 16 up to 128, then steps of about a fourth. */
@@ -93,7 +103,7 @@ export function roundLength(length: number): number {
 }
 
 function layOut(
-  filled: readonly (readonly TrainingSequence[])[],
+  filled: readonly (readonly OrderedSequence[])[],
   length: number,
   inputNames: readonly string[],
 ): MicroBatch {
@@ -110,7 +120,7 @@ function layOut(
   let real = 0;
   filled.forEach((sequences, row) => {
     let start = row * length;
-    sequences.forEach((sequence, segment) => {
+    sequences.forEach(({ sequence }, segment) => {
       const { length: n } = sequence.tokens;
       for (let t = 0; t < n; t++) {
         tokens[start + t] = BigInt(sequence.tokens[t] as number);
@@ -134,6 +144,7 @@ function layOut(
   };
   return {
     ...{ rows, length, targets, tokens, positions, segments, trained, real },
+    sequences: filled.map((sequences) => sequences.map(({ i }) => i)),
     at: padded(at),
     targetTokens: padded(targetTokens),
     inputs: Object.fromEntries(

@@ -6,7 +6,7 @@ import { FIRST_MOMENT, GRADIENT, SECOND_MOMENT } from '../../../optim/update-gra
 import type { Tensor } from '../../../ports/tensor-runtime';
 import type { TensorWorkspace } from '../../../ports/tensor-workspace';
 import type { TokenLoss, TrainedModel } from './accumulate-graph';
-import { feedsOf, scalar } from './batch-feeds';
+import { feedsOf, scalar, type DropoutCount } from './batch-feeds';
 import { packSequences, type MicroBatch, type TrainingSequence } from './pack';
 import { createTrainingSessions, OTHER } from './training-sessions';
 
@@ -58,7 +58,12 @@ export interface TrainingSteps {
    */
   optimizerStep(
     sequences: readonly TrainingSequence[],
-    options: { readonly learningRate: number; readonly denominator?: number },
+    options: {
+      readonly learningRate: number;
+      readonly denominator?: number;
+      /** Needed where the model leaves values out. */
+      readonly dropout?: DropoutCount;
+    },
   ): Promise<StepMetrics>;
   /** Those that learn. */
   parameters(): Promise<Record<string, Float32Array>>;
@@ -146,12 +151,13 @@ export function createTrainingSteps(
     workspace: TensorWorkspace,
     batches: readonly MicroBatch[],
     denominator: number,
+    dropout: DropoutCount | undefined,
   ): Promise<Record<string, number>> {
     await workspace.clear(gradients);
     const sums: Record<string, number> = {};
     for (const batch of batches) {
       const session = await sessions.accumulating(workspace, batch);
-      const outputs = await session.run(feedsOf(batch, denominator));
+      const outputs = await session.run(feedsOf(batch, denominator, dropout));
       for (const [name, { data }] of Object.entries(outputs)) {
         sums[name] = (sums[name] ?? 0) + Number(data[0]);
       }
@@ -166,7 +172,12 @@ export function createTrainingSteps(
 
   return {
     load,
-    async optimizerStep(sequences, { learningRate, denominator }) {
+    async optimizerStep(sequences, { learningRate, denominator, dropout }) {
+      if ((model.hasDropout === true) !== (dropout !== undefined)) {
+        throw new InvalidInputError(
+          'a step is told what dropout is drawn from if, and only if, the model has dropout',
+        );
+      }
       const batches = packSequences(sequences, {
         tokensPerMicroBatch,
         parts: workspaces.length,
@@ -186,6 +197,7 @@ export function createTrainingSteps(
             workspace,
             batches.filter((_, i) => i % workspaces.length === k),
             weight,
+            dropout,
           ),
         ),
       );
