@@ -80,7 +80,7 @@ test('a gateway killed in the middle of calls, with the store down for a while, 
       // For the middle third nothing can be written to the store: bodies on their way in have no folder.
       if (kill === 2) {
         await rename(join(storeRoot, 'tmp'), join(storeRoot, 'tmp.away'));
-        await writeFile(join(storeRoot, 'tmp'), 'not a folder');
+        await putFile(join(storeRoot, 'tmp'));
       }
       if (kill === 4) {
         await rm(join(storeRoot, 'tmp'));
@@ -136,3 +136,15 @@ test('a gateway killed in the middle of calls, with the store down for a while, 
     await temporary.remove();
   }
 }, 120_000);
+
+/** A file where a folder was; what a gateway made anew there in between goes. */
+async function putFile(path: string): Promise<void> {
+  for (;;) {
+    try {
+      return await writeFile(path, 'not a folder');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EISDIR') throw error;
+      await rm(path, { recursive: true, force: true });
+    }
+  }
+}
