@@ -5,6 +5,7 @@ import type { ChoiceConfig } from '../../schemas/choice-config';
 import type { SampledArm, Sampling } from '../../schemas/decision';
 import type { Digest } from '../../schemas/ids';
 import { readCheckpointFile } from '../../storage/checkpoints';
+import { createLoadedCheckpoints } from '../loaded-checkpoints';
 import type { PolicyServerDeps } from '../policy-kind';
 import type { PolicyAnswer, PolicyChoice, PolicyServer } from '../policy-server';
 import { createActingModel, type ActingModel } from './acting-model';
@@ -24,13 +25,6 @@ import { CONFIG_FILE, decodeModel, MODEL_FILE } from './checkpoint';
 import { actingDistribution, draw } from './distribution';
 import { featurize } from './features';
 
-/** A checkpoint in memory. It is released when it was evicted and the last answer that uses it is out. */
-interface Loaded {
-  readonly model: Promise<ActingModel>;
-  users: number;
-  evicted: boolean;
-}
-
 /**
  * Serves choice checkpoints. Loading is single-flight; at most `maxLoaded` stay in memory, the least recently used go first.
  * A `ServedPolicy` stays good after its checkpoint was evicted: it loads it again.
@@ -43,14 +37,6 @@ export function createPolicyServer({
   runtime,
   maxLoaded = 4,
 }: PolicyServerDeps): PolicyServer<SampledArm> {
-  if (!Number.isInteger(maxLoaded) || maxLoaded < 1) {
-    throw new InvalidInputError('maxLoaded: expected a positive integer', {
-      context: { got: maxLoaded },
-    });
-  }
-  const loaded = new Map<Digest, Loaded>(); // in the order of use: the first is the least recently used
-  let closed = false;
-
   async function load(checkpoint: Digest): Promise<ActingModel> {
     const names = [CONFIG_FILE, MODEL_FILE];
     const files = await Promise.all(
@@ -62,64 +48,26 @@ export function createPolicyServer({
     return createActingModel(runtime, config, parameters);
   }
 
-  async function release(entry: Loaded): Promise<void> {
-    entry.evicted = true;
-    if (entry.users > 0) return;
-    const model = await entry.model.catch(() => null); // a failed load told its callers, and holds nothing
-    await model?.dispose();
-  }
-
-  function acquire(checkpoint: Digest): Loaded {
-    if (closed) throw new InvalidInputError('the policy server is closed');
-    let entry = loaded.get(checkpoint);
-    if (entry === undefined) {
-      const fresh: Loaded = { model: load(checkpoint), users: 0, evicted: false };
-      // What failed is tried again by the next call; the callers of this one see the error.
-      fresh.model.catch(() => loaded.get(checkpoint) === fresh && loaded.delete(checkpoint));
-      entry = fresh;
-    }
-    entry.users++;
-    loaded.delete(checkpoint);
-    loaded.set(checkpoint, entry);
-    for (const [digest, oldest] of loaded) {
-      if (loaded.size <= maxLoaded) break;
-      loaded.delete(digest);
-      void release(oldest);
-    }
-    return entry;
-  }
-
-  async function withModel<T>(
-    checkpoint: Digest,
-    use: (model: ActingModel) => Promise<T>,
-  ): Promise<T> {
-    const entry = acquire(checkpoint);
-    try {
-      return await use(await entry.model);
-    } finally {
-      entry.users--;
-      if (entry.evicted) await release(entry);
-    }
-  }
+  const loaded = createLoadedCheckpoints<ActingModel>({
+    ...{ maxLoaded, load },
+    release: (model) => model.dispose(),
+  });
 
   return {
     async serve(checkpoint) {
-      const temperature = await withModel(checkpoint, async ({ config }) => ownTemperature(config));
+      const temperature = await loaded.with(checkpoint, async ({ config }) =>
+        ownTemperature(config),
+      );
       return {
         checkpoint,
         ...(temperature === null ? {} : { temperature }),
         answer: (request, sampling, uniform, forwards = () => false) =>
-          withModel(checkpoint, (model) =>
+          loaded.with(checkpoint, (model) =>
             answer({ model, checkpoint, request, sampling, uniform, forwards }),
           ),
       };
     },
-    async close() {
-      closed = true;
-      const entries = [...loaded.values()];
-      loaded.clear();
-      await Promise.all(entries.map(release));
-    },
+    close: () => loaded.close(),
   };
 }
 

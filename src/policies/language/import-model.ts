@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { Digest } from '../../schemas/ids';
 import { writeCheckpoint } from '../../storage/checkpoints';
 import type { FileBody } from '../../storage/commit';
 import type { ObjectStore } from '../../storage/object-store';
+import { streamedFile } from '../../storage/streamed-file';
 import { LANGUAGE_KIND } from './checkpoint';
 import type { LanguageConfig } from './language-config';
 import {
@@ -55,7 +55,7 @@ export async function importModel(
     if (isWanted && present.includes(name)) files.set(name, await folder.read(name));
   }
   for (const name of weights) {
-    const body = await streamedFile(folder, name);
+    const body = await streamedFile(() => chunksOf(folder, name));
     onFile?.(name, body.sizeBytes);
     files.set(name, body);
   }
@@ -70,23 +70,11 @@ export async function importModel(
 /** Bytes read at once. */
 const CHUNK = 8 * 1024 * 1024;
 
-async function streamedFile(
-  folder: ModelFolder,
-  name: string,
-): Promise<Exclude<FileBody, Uint8Array>> {
-  async function* chunks(): AsyncIterable<Uint8Array> {
-    const file = await folder.open(name);
-    try {
-      for (let at = 0; at < file.sizeBytes; at += CHUNK) yield await file.read(at, CHUNK);
-    } finally {
-      await file.close();
-    }
+async function* chunksOf(folder: ModelFolder, name: string): AsyncIterable<Uint8Array> {
+  const file = await folder.open(name);
+  try {
+    for (let at = 0; at < file.sizeBytes; at += CHUNK) yield await file.read(at, CHUNK);
+  } finally {
+    await file.close();
   }
-  const hash = createHash('sha256');
-  let sizeBytes = 0;
-  for await (const chunk of chunks()) {
-    hash.update(chunk);
-    sizeBytes += chunk.byteLength;
-  }
-  return { sha256: hash.digest('hex'), sizeBytes, open: chunks };
 }

@@ -22,6 +22,16 @@ export interface ModelFolder {
   list(): Promise<readonly string[]>;
 }
 
+/** @throws {NotFoundError} if there is no such file; {IntegrityError} if it is no JSON. */
+export async function readFolderJson(folder: ModelFolder, file: string): Promise<unknown> {
+  const bytes = await folder.read(file);
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch (cause) {
+    throw new IntegrityError(`${file} is not JSON`, { context: { model: folder.name }, cause });
+  }
+}
+
 export const WEIGHTS_FILE = 'model.safetensors';
 export const WEIGHTS_INDEX_FILE = 'model.safetensors.index.json';
 export const CONFIG_FILE = 'config.json';
@@ -46,7 +56,7 @@ const Index = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
  *   {IntegrityError} if a file is damaged, a shard or tensor is missing, or anything does not fit.
  */
 export async function openModelWeights(folder: ModelFolder): Promise<ModelWeights> {
-  const config = fromHfConfig(await readJson(folder, CONFIG_FILE));
+  const config = fromHfConfig(await readFolderJson(folder, CONFIG_FILE));
   const shards = await openShards(folder);
   const close = async (): Promise<void> => {
     for (const { file } of shards.values()) await file.close();
@@ -87,7 +97,7 @@ async function openShards(folder: ModelFolder): Promise<Map<string, Shard>> {
       shards.set(WEIGHTS_FILE, await openShard(folder, WEIGHTS_FILE));
       return shards;
     }
-    const parsed = Index.safeParse(await readJson(folder, WEIGHTS_INDEX_FILE));
+    const parsed = Index.safeParse(await readFolderJson(folder, WEIGHTS_INDEX_FILE));
     if (!parsed.success) {
       throw new IntegrityError(`${WEIGHTS_INDEX_FILE}: ${z.prettifyError(parsed.error)}`, {
         context: { model: folder.name },
@@ -175,13 +185,4 @@ async function checkTied(
   throw new IntegrityError(
     'config.json says that the embeddings are tied, and the weights hold another output embedding: set tie_word_embeddings to false',
   );
-}
-
-async function readJson(folder: ModelFolder, file: string): Promise<unknown> {
-  const bytes = await folder.read(file);
-  try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch (cause) {
-    throw new IntegrityError(`${file} is not JSON`, { context: { model: folder.name }, cause });
-  }
 }

@@ -1,8 +1,7 @@
-import { InvalidInputError } from '../../../errors';
 import type { ChatHost, HostedChatModel } from '../../../ports/chat-host';
 import type { ChatRequest } from '../../../schemas/chat';
-import type { Digest } from '../../../schemas/ids';
 import type { ObjectStore } from '../../../storage/object-store';
+import { createLoadedCheckpoints } from '../../loaded-checkpoints';
 import type { PolicyAnswer, PolicyServer } from '../../policy-server';
 import { checkpointModelFolder } from '../checkpoint';
 import type { ServingOptions } from './open-chat-model';
@@ -16,16 +15,8 @@ export interface LanguagePolicyServerDeps {
   readonly maxLoaded?: number;
 }
 
-/** A checkpoint in memory. It is released when it was evicted and the last answer that uses it is out. */
-interface Loaded {
-  readonly model: Promise<HostedChatModel>;
-  users: number;
-  isEvicted: boolean;
-}
-
 /**
- * Serves language checkpoints. Loading is single-flight; the least recently used go first. A `ServedPolicy` stays good after its
- * checkpoint was evicted: it is loaded again.
+ * Serves language checkpoints. A `ServedPolicy` stays good after its checkpoint was evicted: it is loaded again.
  */
 export function createLanguagePolicyServer({
   store,
@@ -33,72 +24,21 @@ export function createLanguagePolicyServer({
   serving = {},
   maxLoaded = 2,
 }: LanguagePolicyServerDeps): PolicyServer {
-  if (!Number.isInteger(maxLoaded) || maxLoaded < 1) {
-    throw new InvalidInputError('maxLoaded: expected a positive integer', {
-      context: { got: maxLoaded },
-    });
-  }
-  const loaded = new Map<Digest, Loaded>(); // in the order of use: the first is the least recently used
-  let isClosed = false;
-
-  async function release(entry: Loaded): Promise<void> {
-    entry.isEvicted = true;
-    if (entry.users > 0) return;
-    const model = await entry.model.catch(() => null); // a failed load told its callers, and holds nothing
-    await model?.release();
-  }
-
-  function acquire(checkpoint: Digest): Loaded {
-    if (isClosed) throw new InvalidInputError('the policy server is closed');
-    let entry = loaded.get(checkpoint);
-    if (entry === undefined) {
-      const model = checkpointModelFolder(store, checkpoint).then((folder) =>
-        host.load(folder, serving),
-      );
-      const fresh: Loaded = { model, users: 0, isEvicted: false };
-      // What failed is tried again by the next call; the callers of this one see the error.
-      model.catch(() => loaded.get(checkpoint) === fresh && loaded.delete(checkpoint));
-      entry = fresh;
-    }
-    entry.users++;
-    loaded.delete(checkpoint);
-    loaded.set(checkpoint, entry);
-    for (const [digest, oldest] of loaded) {
-      if (loaded.size <= maxLoaded) break;
-      loaded.delete(digest);
-      void release(oldest);
-    }
-    return entry;
-  }
-
-  async function withModel<T>(
-    checkpoint: Digest,
-    use: (model: HostedChatModel) => Promise<T>,
-  ): Promise<T> {
-    const entry = acquire(checkpoint);
-    try {
-      return await use(await entry.model);
-    } finally {
-      entry.users--;
-      if (entry.isEvicted) await release(entry);
-    }
-  }
-
+  const loaded = createLoadedCheckpoints<HostedChatModel>({
+    maxLoaded,
+    load: async (checkpoint) => host.load(await checkpointModelFolder(store, checkpoint), serving),
+    release: (model) => model.release(),
+  });
   return {
     async serve(checkpoint) {
-      await withModel(checkpoint, async () => undefined); // warmed up before anybody waits for an answer
+      await loaded.with(checkpoint, async () => undefined); // warmed up before anybody waits for an answer
       return {
         checkpoint,
         answer: (request, { temperature }, uniform) =>
-          withModel(checkpoint, (model) => answer(model, request, temperature, uniform)),
+          loaded.with(checkpoint, (model) => answer(model, request, temperature, uniform)),
       };
     },
-    async close() {
-      isClosed = true;
-      const entries = [...loaded.values()];
-      loaded.clear();
-      await Promise.all(entries.map(release));
-    },
+    close: () => loaded.close(),
   };
 }
 

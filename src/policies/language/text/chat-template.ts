@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { IntegrityError, InvalidInputError, describeError } from '../../../errors';
 import type { Message, Tool } from '../../../schemas/message';
 import { textOf } from '../../../schemas/message';
-import type { ModelFolder } from '../model-files';
+import { readFolderJson, type ModelFolder } from '../model-files';
 import type { TokenizerConfig } from './tokenizer';
 
 export const CHAT_TEMPLATE_FILES = ['chat_template.jinja', 'chat_template.json'] as const;
@@ -61,11 +61,13 @@ export async function openChatTemplate(
 ): Promise<ChatTemplate> {
   const files = await folder.list();
   const [jinja, json] = CHAT_TEMPLATE_FILES;
-  if (files.includes(jinja)) return createChatTemplate(await readText(folder, jinja), config);
+  if (files.includes(jinja)) {
+    return createChatTemplate(Buffer.from(await folder.read(jinja)).toString('utf8'), config);
+  }
   if (files.includes(json)) {
     const parsed = z
       .looseObject({ chat_template: z.string() })
-      .safeParse(await readJson(folder, json));
+      .safeParse(await readFolderJson(folder, json));
     if (parsed.success) return createChatTemplate(parsed.data.chat_template, config);
     throw new IntegrityError(`${json}: ${z.prettifyError(parsed.error)}`);
   }
@@ -79,19 +81,6 @@ export async function openChatTemplate(
     `the model has no chat template: put one into ${jinja}, or take a model that was trained to chat`,
     { context: { model: folder.name } },
   );
-}
-
-async function readText(folder: ModelFolder, file: string): Promise<string> {
-  return Buffer.from(await folder.read(file)).toString('utf8');
-}
-
-async function readJson(folder: ModelFolder, file: string): Promise<unknown> {
-  const text = await readText(folder, file);
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new IntegrityError(`${file} is not JSON`, { context: { model: folder.name }, cause });
-  }
 }
 
 function compile(source: string): Template {

@@ -1,7 +1,7 @@
 import * as huggingface from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { IntegrityError, InvalidInputError, NotFoundError, describeError } from '../../../errors';
-import type { ModelFolder } from '../model-files';
+import { readFolderJson, type ModelFolder } from '../model-files';
 import { bytesOfToken, type TokenSpelling } from './token-bytes';
 
 export const TOKENIZER_FILE = 'tokenizer.json';
@@ -65,7 +65,7 @@ export type TokenizerConfig = z.infer<typeof TokenizerConfig>;
  *   something that is not supported. A missing tokenizer_config.json is an empty one.
  */
 export async function openTokenizer(folder: ModelFolder): Promise<LanguageTokenizer> {
-  const json = await readJson(folder, TOKENIZER_FILE);
+  const json = await readFolderJson(folder, TOKENIZER_FILE);
   const config = await readConfig(folder);
   const tokenizer = create(json, config, folder.name);
   return {
@@ -127,7 +127,7 @@ function tokenBytes(
 async function readConfig(folder: ModelFolder): Promise<TokenizerConfig> {
   let json: unknown;
   try {
-    json = await readJson(folder, TOKENIZER_CONFIG_FILE);
+    json = await readFolderJson(folder, TOKENIZER_CONFIG_FILE);
   } catch (error) {
     if (error instanceof NotFoundError) return TokenizerConfig.parse({});
     throw error;
@@ -137,13 +137,4 @@ async function readConfig(folder: ModelFolder): Promise<TokenizerConfig> {
   throw new IntegrityError(`${TOKENIZER_CONFIG_FILE}: ${z.prettifyError(parsed.error)}`, {
     context: { model: folder.name },
   });
-}
-
-async function readJson(folder: ModelFolder, file: string): Promise<unknown> {
-  const bytes = await folder.read(file);
-  try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch (cause) {
-    throw new IntegrityError(`${file} is not JSON`, { context: { model: folder.name }, cause });
-  }
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { IntegrityError } from '../../../errors';
 import { Digest } from '../../../schemas/ids';
@@ -7,6 +6,7 @@ import { writeCheckpoint } from '../../../storage/checkpoints';
 import type { FileBody } from '../../../storage/commit';
 import { openSafetensors, type LazySafetensors } from '../../../storage/lazy-safetensors';
 import type { ObjectStore } from '../../../storage/object-store';
+import { streamedFile } from '../../../storage/streamed-file';
 import { streamSafetensors, type FloatTensor } from '../../../storage/stream-safetensors';
 import { LANGUAGE_KIND } from '../checkpoint';
 import { openModelWeights, WEIGHTS_FILE, type ModelFolder } from '../model-files';
@@ -60,9 +60,9 @@ export async function writeTrainingCheckpoint(
   for (const name of await beside.list()) {
     if (!NOT_COPIED.test(name)) files.set(name, await beside.read(name));
   }
-  files.set(WEIGHTS_FILE, await hashed(() => streamSafetensors(tensors('', 'value'), 'F32')));
+  files.set(WEIGHTS_FILE, await streamedFile(() => streamSafetensors(tensors('', 'value'), 'F32')));
   const moments = [...tensors(FIRST, 'firstMoment'), ...tensors(SECOND, 'secondMoment')];
-  files.set(OPTIMIZER_FILE, await hashed(() => streamSafetensors(moments, 'F32')));
+  files.set(OPTIMIZER_FILE, await streamedFile(() => streamSafetensors(moments, 'F32')));
   const full = LanguageTrainingState.parse({
     ...{ formatVersion: 1, ...state },
     optimizerSteps: await steps.optimizerSteps(),
@@ -151,16 +151,4 @@ async function floats(tensors: LazySafetensors, name: string): Promise<Float32Ar
   throw new IntegrityError(`${OPTIMIZER_FILE}: a moment is missing, or not float32`, {
     context: { tensor: name },
   });
-}
-
-async function hashed(
-  chunks: () => AsyncIterable<Uint8Array>,
-): Promise<Exclude<FileBody, Uint8Array>> {
-  const hash = createHash('sha256');
-  let sizeBytes = 0;
-  for await (const chunk of chunks()) {
-    hash.update(chunk);
-    sizeBytes += chunk.byteLength;
-  }
-  return { sha256: hash.digest('hex'), sizeBytes, open: chunks };
 }
