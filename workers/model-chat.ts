@@ -81,7 +81,7 @@ async function answer(
     {
       messages,
       tools: [],
-      demanded: 'nothing',
+      toolChoice: 'auto',
       sampling: { temperature, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 },
       ...{ seed, maxTokens: maxTokens ?? null, stop: [], variables: {} },
     },

@@ -90,7 +90,10 @@ export async function callModel(
   const turn = turnOf(request);
 
   const startedAt = performance.now();
-  const answer = await served.answer(request, sampling, drawOf(caller.claims, turn), forwards);
+  // A session's draw wins over a seed that the agent names, as its temperature does: else all rollouts of a task would be one.
+  const isDrawn = (caller.claims?.draw ?? null) !== null;
+  const asked = isDrawn ? { ...request, seed: null } : request;
+  const answer = await served.answer(asked, sampling, drawOf(caller.claims, turn), forwards);
   if (isForward(answer)) {
     const { policy } = model;
     const { sampled } = answer;
@@ -103,11 +106,11 @@ export async function callModel(
   const atMs = deps.now();
 
   const { context, messages } = contextOf(call);
-  const asked = [caller.session, turn, context, toolset?.id, request.tool_choice];
+  const identity = [caller.session, turn, context, toolset?.id, request.tool_choice];
   const seed =
     caller.claims === null || caller.claims.draw === null
       ? randomCall()
-      : hashOf(signingKey, [...asked, model.checkpoint, sampling.temperature]);
+      : hashOf(signingKey, [...identity, model.checkpoint, sampling.temperature]);
   const { sampled } = answer;
   const isDecision = sampled !== null;
   const id = createResponseId(signingKey, { ...caller, isDecision, call: seed, prefix });

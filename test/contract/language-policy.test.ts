@@ -33,7 +33,7 @@ beforeAll(async () => {
 const callOf = (content: string, changes: Partial<ChatCall> = {}): ChatCall => ({
   messages: [{ role: 'user', content }],
   tools: [],
-  demanded: 'nothing',
+  toolChoice: 'auto',
   sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 },
   ...{ seed: 1, maxTokens: 12, stop: [], variables: {} },
   ...changes,
@@ -221,6 +221,11 @@ describe('through the gateway', () => {
     const first = await content('one');
     expect(await content('one')).toBe(first);
     expect(await content('two')).not.toBe(first);
+    // An agent that always names one seed still explores.
+    const seeded = async (task: string): Promise<unknown> =>
+      (await ask(clientOf(draw(task)), { seed: 5 })).choices[0]?.message.content;
+    expect(await seeded('one')).toBe(first);
+    expect(await seeded('two')).not.toBe(first);
   });
 
   test('it streams', async () => {

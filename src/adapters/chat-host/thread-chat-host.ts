@@ -86,6 +86,7 @@ function hosted(
         wantsText: onText !== undefined,
       });
       if (onText !== undefined) listeners.set(id, onText);
+      // Where the thread is gone, the chat itself says so.
       const abort = (): void => void thread.call({ type: 'abort', chat: id }).reply.catch(() => 0);
       signal?.addEventListener('abort', abort, { once: true });
       try {

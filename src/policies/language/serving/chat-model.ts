@@ -14,7 +14,7 @@ export interface ChatCall {
   readonly messages: readonly Message[];
   readonly tools: readonly Tool[];
   /** Whether the answer has to be calls, of any tool or of this one. */
-  readonly demanded: 'nothing' | 'call' | { readonly tool: string };
+  readonly toolChoice: 'auto' | 'required' | { readonly tool: string };
   readonly sampling: TokenSampling;
   /** Integer in [0, 2^53). */
   readonly seed: number;
@@ -65,13 +65,17 @@ export function createChatModel({ engine, stopTokens, ...renderer }: ChatModelPa
   /** By what is demanded: agents ask with the same tools again and again, and what was found of them is kept with them. */
   const constraints = new Map<string, TokenConstraint>();
 
-  function constraintOf({ demanded, tools }: ChatCall): TokenConstraint | undefined {
-    if (demanded === 'nothing') return undefined;
-    const key = JSON.stringify([demanded, tools]);
+  function constraintOf({ toolChoice, tools }: ChatCall): TokenConstraint | undefined {
+    if (toolChoice === 'auto') return undefined;
+    const key = JSON.stringify([toolChoice, tools]);
     const known = constraints.get(key);
     if (known !== undefined) return known;
     const format = toolCallFormatOf(template.source);
-    const text = toolCallText(format, tools, demanded === 'call' ? undefined : demanded.tool);
+    const text = toolCallText(
+      format,
+      tools,
+      toolChoice === 'required' ? undefined : toolChoice.tool,
+    );
     const { vocabSize, bytesOf } = tokenizer;
     vocabulary ??= { trie: new TokenTrie(vocabSize, bytesOf), bytesOf, stopTokens };
     const constraint = constrainTokens(vocabulary, text);

@@ -56,7 +56,7 @@ export function chatCallOf(request: ChatRequest, temperature: number, seed: numb
   return {
     messages: request.messages,
     tools: request.tool_choice === 'none' ? [] : (request.tools ?? []),
-    demanded: demandedBy(request.tool_choice),
+    toolChoice: toolChoiceOf(request.tool_choice),
     sampling,
     seed: asked.seed ?? seed,
     maxTokens: asked.max_completion_tokens ?? asked.max_tokens ?? null,
@@ -65,11 +65,11 @@ export function chatCallOf(request: ChatRequest, temperature: number, seed: numb
   };
 }
 
-function demandedBy(choice: ChatRequest['tool_choice']): ChatCall['demanded'] {
+function toolChoiceOf(choice: ChatRequest['tool_choice']): ChatCall['toolChoice'] {
   if (choice === null || choice === undefined || choice === 'auto' || choice === 'none') {
-    return 'nothing';
+    return 'auto';
   }
-  if (choice === 'required') return 'call';
+  if (choice === 'required') return 'required';
   if (choice.function !== undefined) return { tool: choice.function.name };
   throw new InvalidInputError(`tool_choice of type ${choice.type} is not supported`);
 }

@@ -12,7 +12,7 @@ test('what a request leaves out is the policy as it is', () => {
   expect(chatCallOf(request(), 1, 42)).toEqual({
     messages: [{ role: 'user', content: 'Hello' }],
     tools: [],
-    demanded: 'nothing',
+    toolChoice: 'auto',
     sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 },
     seed: 42,
     maxTokens: null,
@@ -50,12 +50,14 @@ test('null is as if it was left out, and so are penalties of nothing', () => {
 });
 
 test('a choice of tools', () => {
-  const demanded = (choice: unknown): unknown =>
-    chatCallOf(request({ tools, tool_choice: choice }), 1, 0).demanded;
-  expect(demanded('auto')).toBe('nothing');
-  expect(demanded('required')).toBe('call');
-  expect(demanded({ type: 'function', function: { name: 'refund' } })).toEqual({ tool: 'refund' });
-  expect(() => demanded({ type: 'allowed_tools' })).toThrow(/allowed_tools/);
+  const toolChoice = (choice: unknown): unknown =>
+    chatCallOf(request({ tools, tool_choice: choice }), 1, 0).toolChoice;
+  expect(toolChoice('auto')).toBe('auto');
+  expect(toolChoice('required')).toBe('required');
+  expect(toolChoice({ type: 'function', function: { name: 'refund' } })).toEqual({
+    tool: 'refund',
+  });
+  expect(() => toolChoice({ type: 'allowed_tools' })).toThrow(/allowed_tools/);
   expect(chatCallOf(request({ tools, tool_choice: 'none' }), 1, 0).tools).toEqual([]);
 });
 
