@@ -212,7 +212,20 @@ export function parseJsonSchema(schema: unknown): JsonShape {
     };
   }
 
-  return read(root, '');
+  const shape = read(root, '');
+  for (const [ref, referred] of references) {
+    if (leadsTo(referred, referred)) refuse(ref, `$ref ${ref} (it is nothing but itself)`);
+  }
+  return shape;
+}
+
+/** Whether a shape is, or may be, the wanted one without a value in between. */
+function leadsTo(from: JsonShape, wanted: JsonShape, seen = new Set<JsonShape>()): boolean {
+  if (seen.has(from)) return false;
+  seen.add(from);
+  const next =
+    from.kind === 'reference' ? [from.target()] : from.kind === 'anyOf' ? from.options : [];
+  return next.some((shape) => shape === wanted || leadsTo(shape, wanted, seen));
 }
 
 const ANY: JsonShape = { kind: 'any' };

@@ -6,7 +6,7 @@ import { assertSome, type TokenTrie } from './token-trie';
 /** A vocabulary whose tokens can be held to a text. */
 export interface ConstrainedVocabulary {
   readonly trie: TokenTrie;
-  /** undefined for a token that is no text. */
+  /** null for a token that is no text. */
   readonly bytesOf: (id: number) => Uint8Array | null;
   /** They may come where the text is complete, and nowhere else. */
   readonly stopTokens: ReadonlySet<number>;
@@ -32,8 +32,9 @@ export function constrainTokens(vocabulary: ConstrainedVocabulary, text: Stack):
   const at = (state: State): TokenConstraint => ({
     allowed: () => allowedIn(state),
     accept(token) {
-      let next: State | null = state;
-      for (const byte of bytesOf(token) ?? [0]) next = next?.step(byte) ?? null;
+      const bytes = bytesOf(token);
+      let next: State | null = bytes === null ? null : state;
+      for (const byte of bytes ?? []) next = next?.step(byte) ?? null;
       if (next !== null) return at(next);
       throw new InvalidInputError('a token may not come here', { context: { token } });
     },

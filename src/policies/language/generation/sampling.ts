@@ -143,12 +143,12 @@ function cut(scores: Float32Array, { temperature, topK, topP, minP, normalizer }
   // the nucleus is above it; and what falls below the k-th or below min-p is out in any case.
   const size = scores.length;
   const largest = logProbOf(mostProbable(scores));
-  let floor = minP > 0 ? largest + Math.log(minP) : -Infinity;
+  const minFloor = minP > 0 ? largest + Math.log(minP) : -Infinity;
   const isByRank = topK > 0 && topK < size;
-  // After top-k the rest is normalized again, so the nucleus is then one of fewer tokens: only without it the floor holds.
-  if (topP < 1 && !isByRank) floor = Math.max(floor, Math.log((1 - topP) / size));
-  if (isByRank && minP === 0)
-    floor = Math.max(floor, kthLargest(scores, topK) / temperature - normalizer - 1e-9);
+  // After top-k the rest is normalized again, before top-p and min-p: only without it their floors hold for all.
+  const floor = isByRank
+    ? kthLargest(scores, topK) / temperature - normalizer - 1e-9
+    : Math.max(minFloor, topP < 1 ? Math.log((1 - topP) / size) : -Infinity);
   const candidates: number[] = [];
   for (let token = 0; token < size; token++) {
     if (logProbOf(token) >= floor && (scores[token] as number) > -Infinity) candidates.push(token);
@@ -168,7 +168,7 @@ function cut(scores: Float32Array, { temperature, topK, topP, minP, normalizer }
       count++;
     }
   }
-  const tokens = ranked.slice(0, count).filter((token) => minP === 0 || logProbOf(token) >= floor);
+  const tokens = ranked.slice(0, count).filter((token) => logProbOf(token) >= minFloor);
   return { tokens, logProbs: tokens.map(logProbOf) };
 }
 

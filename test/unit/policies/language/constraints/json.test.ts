@@ -207,6 +207,12 @@ describe('a schema', () => {
     [{ allOf: [{}, {}] }, /allOf/],
     [{ $ref: 'https://example.com/a.json' }, /\$ref/],
     [{ $ref: '#/$defs/a' }, /nothing is there/],
+    [{ $ref: '#' }, /nothing but itself/],
+    [{ anyOf: [{ type: 'null' }, { $ref: '#' }] }, /nothing but itself/],
+    [
+      { $ref: '#/$defs/a', $defs: { a: { $ref: '#/$defs/b' }, b: { $ref: '#/$defs/a' } } },
+      /nothing but itself/,
+    ],
     [{ enum: [] }, /empty enum/],
     [{ type: 'object', properties: {}, required: ['a'] }, /required a/],
     [{ type: 'rune' }, /type rune/],

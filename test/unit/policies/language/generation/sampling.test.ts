@@ -107,6 +107,23 @@ test('top-p after top-k counts shares of what top-k left', () => {
   expectDistribution(drawMany({ topK: 2, topP: ofTwo - 0.01 }), only([0], p));
 });
 
+test('min-p comes last: what it leaves out still counts for top-p', () => {
+  const p = softmax(LOGITS);
+  const ofThree =
+    ((p[0] as number) + (p[4] as number)) /
+    ((p[0] as number) + (p[4] as number) + (p[1] as number));
+  // Two of three have less than this together, so top-p keeps the third; then min-p takes it.
+  const cuts = { topK: 3, topP: ofThree - 0.01, minP: Math.exp(-0.99) };
+  expectDistribution(drawMany(cuts), only([0, 4], p));
+  // Of the two that min-p would leave, the first alone would have this much.
+  const ofTwo = (p[0] as number) / ((p[0] as number) + (p[4] as number));
+  const share = (p[0] as number) / ((p[0] as number) + (p[4] as number) + (p[1] as number));
+  expectDistribution(
+    drawMany({ topK: 3, topP: (ofTwo + share) / 2, minP: Math.exp(-0.6) }),
+    only([0, 4], p),
+  );
+});
+
 test('min-p leaves what is at least that much as probable as the most probable one', () => {
   expectDistribution(drawMany({ minP: Math.exp(-1.01) }), only([0, 1, 4], softmax(LOGITS)));
   expectDistribution(drawMany({ minP: Math.exp(-0.99) }), only([0, 4], softmax(LOGITS)));
