@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { startOurs, type Load } from './generate/ours';
-import { configOf, sizeOf, type Size } from './language/sizes';
+import { theirModel, sizeOf, type Size } from './language/sizes';
 import { median } from './support/quantiles';
 import { startTransformers } from './support/transformers';
 
@@ -95,15 +95,9 @@ function theirCommand(
   { batch, prompt, fresh }: Load,
   threads: number,
 ): Record<string, unknown> {
-  const config = configOf(size);
   return {
     cmd: 'generate',
-    hidden: config.hiddenSize,
-    layers: config.layers,
-    heads: config.heads,
-    kvHeads: config.kvHeads,
-    intermediate: config.intermediateSize,
-    vocab: config.vocabSize,
+    ...theirModel(size),
     ...{ batch, prompt, new: fresh, threads, runs: 1 },
   };
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { median } from './support/quantiles';
 import { startTransformers, type Transformers } from './support/transformers';
-import { configOf, SIZES, type Size } from './language/sizes';
+import { theirModel, SIZES, type Size } from './language/sizes';
 import { lengthsOf, TOKENS, type Mix } from './train-step/batch';
 import { startOurs } from './train-step/ours';
 
@@ -104,15 +104,9 @@ async function measure(
 }
 
 function theirCommand(size: Size, mix: Mix, isCompiled: boolean): Record<string, unknown> {
-  const config = configOf(size);
   return {
     cmd: 'train',
-    hidden: config.hiddenSize,
-    layers: config.layers,
-    heads: config.heads,
-    kvHeads: config.kvHeads,
-    intermediate: config.intermediateSize,
-    vocab: config.vocabSize,
+    ...theirModel(size),
     sequences: lengthsOf(mix),
     compiled: isCompiled,
     steps: STEPS_PER_TURN,

@@ -41,3 +41,16 @@ export function sizeOf(name: string): Size {
     context: { got: name },
   });
 }
+
+/** The model of a size, as transformers_reference.py is told of it. */
+export function theirModel(size: Size): Record<string, number> {
+  const config = configOf(size);
+  return {
+    hidden: config.hiddenSize,
+    layers: config.layers,
+    heads: config.heads,
+    kvHeads: config.kvHeads,
+    intermediate: config.intermediateSize,
+    vocab: config.vocabSize,
+  };
+}

@@ -1,9 +1,7 @@
-import { ShapeError } from '../errors';
 import type { Node } from '../autodiff/graph';
-import { formatType } from '../autodiff/graph';
 import type { GraphBuilder } from '../autodiff/graph-builder';
 import { scaledMatMul } from '../autodiff/runtime-operators';
-import { MASKED_SCORE } from './causal-attention';
+import { headGroups, MASKED_SCORE } from './causal-attention';
 
 /** Keys and values of the tokens before a batch. */
 export interface AttentionCache {
@@ -47,14 +45,9 @@ export function cachedAttention(
   v: Node,
   cache: AttentionCache | null,
 ): Node {
-  const [rows, heads, length, size] = q.shape as [number, number, number, number];
+  const [rows, , length, size] = q.shape as [number, number, number, number];
   const kvHeads = k.shape[1] as number;
-  if (heads % kvHeads !== 0) {
-    throw new ShapeError(
-      `attention expected the heads of q to be a multiple of those of k, got ${formatType(q)} and ${formatType(k)}`,
-    );
-  }
-  const groups = heads / kvHeads;
+  const groups = headGroups(q, k);
   const stacked = [rows, kvHeads, groups * length, size];
   const queries = b.reshape(b.scale(q, 1 / Math.sqrt(size)), stacked);
   const own = causalScores(b, scaledMatMul(b, queries, k, { transB: true }), length);

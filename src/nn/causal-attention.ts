@@ -49,14 +49,9 @@ export function packedCausalMask(
  * @returns [rows, heads, length, size].
  */
 export function causalAttention(b: GraphBuilder, q: Node, k: Node, v: Node, mask: Node): Node {
-  const [rows, heads, length, size] = q.shape as [number, number, number, number];
+  const [rows, , length, size] = q.shape as [number, number, number, number];
   const kvHeads = k.shape[1] as number;
-  if (heads % kvHeads !== 0) {
-    throw new ShapeError(
-      `attention expected the heads of q to be a multiple of those of k, got ${formatType(q)} and ${formatType(k)}`,
-    );
-  }
-  const groups = heads / kvHeads;
+  const groups = headGroups(q, k);
   const stacked = [rows, kvHeads, groups * length, size];
   const alpha = 1 / Math.sqrt(size);
   const queries = b.reshape(q, stacked);
@@ -80,4 +75,13 @@ export function causalAttention(b: GraphBuilder, q: Node, k: Node, v: Node, mask
       null,
     ];
   });
+}
+
+/** @returns how many heads of q each head of k serves. @throws {ShapeError} if they do not come out even. */
+export function headGroups(q: Node, k: Node): number {
+  const groups = (q.shape[1] as number) / (k.shape[1] as number);
+  if (Number.isInteger(groups)) return groups;
+  throw new ShapeError(
+    `attention expected the heads of q to be a multiple of those of k, got ${formatType(q)} and ${formatType(k)}`,
+  );
 }

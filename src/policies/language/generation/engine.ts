@@ -12,6 +12,8 @@ export interface EngineSpec {
   readonly maxWaiting?: number;
   /** About how many tokens of prompts are read between two steps of the sequences that are written: more, and those stall. @default 2048 */
   readonly prefillTokens?: number;
+  /** Tokens of a prompt that are read at once: attention needs memory in proportion to them and to all before them. @default 512 */
+  readonly prefillChunk?: number;
 }
 
 /** How busy an engine is. */
@@ -33,14 +35,11 @@ export interface GenerationEngine {
   close(): Promise<void>;
 }
 
-/** Tokens of a prompt that are read at once: attention needs memory in proportion to them and to all before them. */
-const LONGEST_PIECE = 512;
-
 /** A request with who waits for it. */
 interface Job {
   readonly sequence: Sequence;
   /** How much of the prompt was read. */
-  read: number;
+  prefilled: number;
   slot: number;
   failure: { readonly error: unknown } | null;
   readonly options: GenerationOptions;
@@ -53,13 +52,13 @@ interface Job {
  * all sequences that are written. In the cache, those that are written come first and those that are still read behind them.
  */
 export function createEngine(decoder: Decoder, spec: EngineSpec): GenerationEngine {
-  const { contextLength, maxWaiting = 256, prefillTokens = 2048 } = spec;
+  const { contextLength, maxWaiting = 256, prefillTokens = 2048, prefillChunk = 512 } = spec;
   const slots = new Slots<Job>(decoder.cache);
   const waiting: Job[] = [];
   /** In the order of their slots, from 0. */
-  const writing: Job[] = [];
+  const decoding: Job[] = [];
   /** In the order of their slots, behind those. */
-  const reading: Job[] = [];
+  const prefilling: Job[] = [];
   const closed = new AbortController();
   let loop: Promise<void> | null = null;
 
@@ -86,28 +85,28 @@ export function createEngine(decoder: Decoder, spec: EngineSpec): GenerationEngi
 
   /** Takes a job out, wherever it is. */
   function remove(job: Job): void {
-    for (const list of [waiting, writing, reading]) {
+    for (const list of [waiting, decoding, prefilling]) {
       const at = list.indexOf(job);
       if (at < 0) continue;
       if (list === waiting) {
         list.splice(at, 1);
         return;
       }
-      if (list === writing) {
+      if (list === decoding) {
         // The last that is written takes its place, so that they stay together.
-        const last = writing.length - 1;
+        const last = decoding.length - 1;
         slots.swap(at, last);
-        [writing[at], writing[last]] = [writing[last] as Job, writing[at] as Job];
-        writing.pop();
-        if (reading.length > 0) {
-          slots.swap(last, last + reading.length);
-          reading.unshift(reading.pop() as Job);
+        [decoding[at], decoding[last]] = [decoding[last] as Job, decoding[at] as Job];
+        decoding.pop();
+        if (prefilling.length > 0) {
+          slots.swap(last, last + prefilling.length);
+          prefilling.unshift(prefilling.pop() as Job);
         }
       } else {
-        const [end, place] = [reading.length - 1, writing.length];
+        const [end, place] = [prefilling.length - 1, decoding.length];
         slots.swap(place + at, place + end);
-        [reading[at], reading[end]] = [reading[end] as Job, reading[at] as Job];
-        reading.pop();
+        [prefilling[at], prefilling[end]] = [prefilling[end] as Job, prefilling[at] as Job];
+        prefilling.pop();
       }
       slots.free(job.slot);
       return;
@@ -125,30 +124,32 @@ export function createEngine(decoder: Decoder, spec: EngineSpec): GenerationEngi
       const job = waiting.shift() as Job;
       const { prompt } = job.sequence.request;
       // What is being read now will be in the cache next time: several answers to one prompt read it once.
-      if (reading.some((other) => shareMost(other.sequence.request.prompt, prompt))) {
+      if (prefilling.some((other) => shareMost(other.sequence.request.prompt, prompt))) {
         later.push(job);
         continue;
       }
-      job.read = slots.take(job, prompt);
-      job.sequence.cachedTokens = job.read;
-      reading.push(job);
+      job.prefilled = slots.take(job, prompt);
+      job.sequence.cachedTokens = job.prefilled;
+      prefilling.push(job);
     }
     waiting.unshift(...later);
   }
 
-  const pieceOf = ({ sequence: { request }, read }: Job): readonly number[] =>
-    request.prompt.slice(read, read + LONGEST_PIECE);
+  const chunkOf = ({ sequence: { request }, prefilled }: Job): readonly number[] =>
+    request.prompt.slice(prefilled, prefilled + prefillChunk);
 
-  /** The next pieces of prompts, of about one length: of those that begin anywhere, or of those that go on side by side. */
-  function nextPieces(budget: number): readonly Job[] {
-    const goesOn = (reading[0]?.read ?? 0) > 0;
+  /** The next chunks of prompts, of about one length: of those that begin anywhere, or of those that go on side by side. */
+  function nextChunks(budget: number): readonly Job[] {
+    const goesOn = (prefilling[0]?.prefilled ?? 0) > 0;
     const batch: Job[] = [];
     let longest = 0;
-    for (const job of reading) {
-      const { length } = pieceOf(job);
+    for (const job of prefilling) {
+      const { length } = chunkOf(job);
       const most = Math.max(longest, length);
       const isAlike =
-        job.read > 0 === goesOn && length * 2 > longest && (length < longest * 2 || longest === 0);
+        job.prefilled > 0 === goesOn &&
+        length * 2 > longest &&
+        (length < longest * 2 || longest === 0);
       const fits = batch.length === 0 || most * (batch.length + 1) <= budget;
       if (isAlike && fits) {
         batch.push(job);
@@ -159,47 +160,51 @@ export function createEngine(decoder: Decoder, spec: EngineSpec): GenerationEngi
   }
 
   /** @returns the tokens that it took, padding included. */
-  async function readPieces(batch: readonly Job[]): Promise<number> {
-    const rows = batch.map((job) => ({ slot: job.slot, past: job.read, tokens: pieceOf(job) }));
+  async function prefillChunks(batch: readonly Job[]): Promise<number> {
+    const rows = batch.map((job) => ({
+      slot: job.slot,
+      past: job.prefilled,
+      tokens: chunkOf(job),
+    }));
     const next = await decoder.read(rows);
     batch.forEach((job, i) => {
       const tokens = rows[i]?.tokens ?? [];
       slots.contentOf(job.slot).push(...tokens);
-      job.read += tokens.length;
-      if (job.read < job.sequence.request.prompt.length) return;
+      job.prefilled += tokens.length;
+      if (job.prefilled < job.sequence.request.prompt.length) return;
       // From here on it is written: to the first place behind those that are.
-      const at = reading.indexOf(job);
-      const place = writing.length;
+      const at = prefilling.indexOf(job);
+      const place = decoding.length;
       slots.swap(place, place + at);
-      reading[at] = reading[0] as Job;
-      reading.shift();
-      writing.push(job);
+      prefilling[at] = prefilling[0] as Job;
+      prefilling.shift();
+      decoding.push(job);
       advance(job, next[i] as NextToken);
     });
     leave();
     return rows.length * Math.max(...rows.map(({ tokens }) => tokens.length));
   }
 
-  async function readPrompts(): Promise<void> {
-    for (let budget = prefillTokens; budget > 0 && reading.length > 0;) {
-      const batch = nextPieces(budget);
+  async function prefill(): Promise<void> {
+    for (let budget = prefillTokens; budget > 0 && prefilling.length > 0;) {
+      const batch = nextChunks(budget);
       try {
-        budget -= await readPieces(batch);
+        budget -= await prefillChunks(batch);
       } catch (error) {
         for (const job of batch) fail(job, error);
       }
     }
   }
 
-  async function writeTokens(): Promise<void> {
-    if (writing.length === 0) return;
-    const rows = writing.map(({ slot, sequence }) => ({
+  async function decode(): Promise<void> {
+    if (decoding.length === 0) return;
+    const rows = decoding.map(({ slot, sequence }) => ({
       slot,
       past: slots.contentOf(slot).length,
       tokens: [sequence.lastToken],
     }));
     const next = await decoder.read(rows);
-    writing.forEach((job, i) => {
+    decoding.forEach((job, i) => {
       slots.contentOf(job.slot).push(job.sequence.lastToken);
       advance(job, next[i] as NextToken);
     });
@@ -218,7 +223,7 @@ export function createEngine(decoder: Decoder, spec: EngineSpec): GenerationEngi
 
   /** Those that are at their end go. */
   function leave(): void {
-    for (const job of [...writing]) {
+    for (const job of [...decoding]) {
       const { finish } = job.sequence;
       if (job.failure !== null) fail(job, job.failure.error);
       else if (finish !== null) {
@@ -229,22 +234,22 @@ export function createEngine(decoder: Decoder, spec: EngineSpec): GenerationEngi
   }
 
   function dropAborted(): void {
-    for (const job of [...waiting, ...reading, ...writing]) {
+    for (const job of [...waiting, ...prefilling, ...decoding]) {
       const gone = [closed.signal, job.options.signal].find((signal) => signal?.aborted === true);
       if (gone !== undefined) fail(job, gone.reason);
     }
   }
 
   async function run(): Promise<void> {
-    while (waiting.length + reading.length + writing.length > 0) {
+    while (waiting.length + prefilling.length + decoding.length > 0) {
       dropAborted();
       admit();
-      await readPrompts();
+      await prefill();
       dropAborted();
       try {
-        await writeTokens();
+        await decode();
       } catch (error) {
-        for (const job of [...writing]) fail(job, error);
+        for (const job of [...decoding]) fail(job, error);
       }
     }
     loop = null; // at once: whoever asks next starts another
@@ -263,11 +268,11 @@ export function createEngine(decoder: Decoder, spec: EngineSpec): GenerationEngi
           });
         }
         const sequence = new Sequence(request, spec.createTextStream(), contextLength);
-        waiting.push({ sequence, read: 0, slot: -1, failure: null, options, resolve, reject });
+        waiting.push({ sequence, prefilled: 0, slot: -1, failure: null, options, resolve, reject });
         loop ??= run();
       });
     },
-    load: () => ({ running: writing.length + reading.length, waiting: waiting.length }),
+    load: () => ({ running: decoding.length + prefilling.length, waiting: waiting.length }),
     async close() {
       closed.abort(new TransientError('the engine was closed'));
       await loop;

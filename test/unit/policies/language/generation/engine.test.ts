@@ -113,15 +113,21 @@ test('several answers to one prompt read it once', async () => {
   await fresh.close();
 });
 
-test('a prompt longer than a piece is read piece by piece, while others go on', async () => {
-  // A yarn model reaches further than its 64 positions; the piece is what is cut, not the context.
-  const { engine, model } = await engineOf('llama2', { prefillTokens: 8 });
+test('a long prompt is read chunk by chunk, and changes nothing for those that are written meanwhile', async () => {
+  const { engine, model, runs } = await engineOf('llama2', { prefillTokens: 4, prefillChunk: 4 });
   const sequences = await Promise.all(
     model.golden.greedy.map(({ prompt }) => engine.generate(request(prompt, GREEDY))),
   );
   expect(sequences.map(({ tokens }) => tokens)).toEqual(
     model.golden.greedy.map(({ generated }) => generated),
   );
+  const longest = Math.max(...model.golden.greedy.map(({ prompt }) => prompt.length));
+  expect(longest).toBeGreaterThan(8); // three chunks
+  expect(Math.max(...runs.map(({ tokens }) => tokens))).toBe(4);
+  expect(runs.filter(({ tokens, past }) => tokens > 1 && past >= 4).length).toBeGreaterThan(1);
+  // Between two chunks of the long one, the short ones went on.
+  const last = runs.map(({ tokens, past }) => tokens > 1 && past > 0).lastIndexOf(true);
+  expect(runs.slice(0, last).some(({ tokens, past }) => tokens === 1 && past > 0)).toBe(true);
 });
 
 describe('ends', () => {
