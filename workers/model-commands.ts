@@ -22,8 +22,9 @@ export function modelCommands(env: () => Environment): Command {
     .argument('<folder>', 'with config.json, weights (safetensors) and tokenizer.json')
     .description('Put a Hugging Face folder into the store, as a checkpoint.')
     .option('--policy <name>', 'make it the first champion of this policy: ratchet/<name> answers')
+    .option('--base <model>', 'the folder is an adapter (PEFT) over this model of the store')
     .option('--json', 'print one line of JSON')
-    .action(async (folder: string, options: { policy?: string; json?: boolean }) => {
+    .action(async (folder: string, options: { policy?: string; base?: string; json?: boolean }) => {
       const { importFolder } = await import('./model-files.js');
       print(await importFolder(env(), folder, options));
     });
@@ -31,7 +32,10 @@ export function modelCommands(env: () => Environment): Command {
     .command('export')
     .argument(named, naming)
     .argument('<folder>', 'where to; must not be there yet, or be empty')
-    .description('Write a model as transformers’ save_pretrained does.')
+    .description(
+      'Write a model as transformers’ save_pretrained does; an adapter is merged into it.',
+    )
+    .option('--adapter', 'the adapter alone, as PEFT’s save_pretrained does')
     .addOption(
       new Option('--dtype <type>', 'how weights are stored')
         .choices(['F32', 'F16', 'BF16'])
@@ -42,7 +46,7 @@ export function modelCommands(env: () => Environment): Command {
       async (
         name: string,
         folder: string,
-        options: { dtype: 'F32' | 'F16' | 'BF16'; maxShardMb: number },
+        options: { dtype: 'F32' | 'F16' | 'BF16'; maxShardMb: number; adapter?: boolean },
       ) => {
         const { exportFolder } = await import('./model-files.js');
         print(await exportFolder(env(), name, folder, options));

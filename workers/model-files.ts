@@ -6,16 +6,16 @@ import { z } from 'zod';
 import { localModelFolder } from '../src/adapters/local-model-folder';
 import { ConflictError, InvalidInputError, NotFoundError, RatchetError } from '../src/errors';
 import { modelName } from '../src/gateway/model-name';
-import { checkpointModelFolder, LANGUAGE_KIND } from '../src/policies/language/checkpoint';
-import { exportModel } from '../src/policies/language/export-model';
-import { importModel } from '../src/policies/language/import-model';
-import { openModelWeights, type ModelFolder } from '../src/policies/language/model-files';
+import { checkpointModelFolder, readLanguageCheckpoint } from '../src/policies/language/checkpoint';
+import { exportAdapter, exportModel } from '../src/policies/language/export-model';
+import { importAdapter, importModel } from '../src/policies/language/import-model';
+import { openModelWeights } from '../src/policies/language/model-files';
+import type { ModelFolder } from '../src/policies/language/model-folder';
 import { parameterCount } from '../src/policies/language/parameters';
 import { readStopTokens } from '../src/policies/language/serving/generation-config';
 import { openChatTemplate } from '../src/policies/language/text/chat-template';
 import { openTokenizer } from '../src/policies/language/text/tokenizer';
 import { Digest, DigestPrefix, Name, namesDigest, shortDigest } from '../src/schemas/ids';
-import { readCheckpointManifest } from '../src/storage/checkpoints';
 import type { ObjectStore } from '../src/storage/object-store';
 import { createRouting, readRouting } from '../src/storage/routing';
 import type { FloatType } from '../src/storage/stream-safetensors';
@@ -28,6 +28,8 @@ export interface NamedModel {
   readonly folder: ModelFolder;
   /** null for a folder on this machine. */
   readonly checkpoint: Digest | null;
+  /** The checkpoint that this one is an adapter over. */
+  readonly base: Digest | null;
 }
 
 /**
@@ -36,19 +38,15 @@ export interface NamedModel {
  */
 export async function openNamedModel(env: Environment, name: string): Promise<NamedModel> {
   const isFolder = (await stat(name).catch(() => null))?.isDirectory() === true;
-  if (isFolder) return { folder: localModelFolder(name), checkpoint: null };
+  if (isFolder) return { folder: localModelFolder(name), checkpoint: null, base: null };
   const store = await openStore(env);
-  const checkpoint = await findCheckpoint(store, name.replace(/^ratchet\//, ''));
-  const { metadata } = await readCheckpointManifest(store, checkpoint);
-  if (metadata['kind'] !== LANGUAGE_KIND) {
-    throw new InvalidInputError('the checkpoint is no language model', {
-      context: { checkpoint, kind: JSON.stringify(metadata['kind']) },
-    });
-  }
-  return { folder: await checkpointModelFolder(store, checkpoint), checkpoint };
+  const checkpoint = await findCheckpoint(store, name);
+  const { base } = await readLanguageCheckpoint(store, checkpoint);
+  return { folder: await checkpointModelFolder(store, checkpoint), checkpoint, base };
 }
 
-async function findCheckpoint(store: ObjectStore, name: string): Promise<Digest> {
+async function findCheckpoint(store: ObjectStore, asked: string): Promise<Digest> {
+  const name = asked.replace(/^ratchet\//, '');
   const digest = Digest.safeParse(name);
   if (digest.success) return digest.data;
   if (DigestPrefix.safeParse(name).success) {
@@ -77,7 +75,11 @@ async function findCheckpoint(store: ObjectStore, name: string): Promise<Digest>
 export async function importFolder(
   env: Environment,
   path: string,
-  { policy, json = false }: { readonly policy?: string; readonly json?: boolean },
+  {
+    policy,
+    base,
+    json = false,
+  }: { readonly policy?: string; readonly base?: string; readonly json?: boolean },
 ): Promise<string> {
   if (policy !== undefined && !Name.safeParse(policy).success) {
     throw new InvalidInputError(
@@ -87,9 +89,13 @@ export async function importFolder(
   const store = await openStore(env);
   if (policy !== undefined && (await readRouting(store, policy)) !== null)
     throw hasChampion(policy);
-  const { checkpoint, config, parameters } = await importModel(store, localModelFolder(path), {
-    onFile: (name, size) => process.stderr.write(`${name}: ${bytesText(size)}\n`),
-  });
+  const folder = localModelFolder(path);
+  const onFile = (name: string, size: number): void =>
+    void process.stderr.write(`${name}: ${bytesText(size)}\n`);
+  const { checkpoint, config, parameters } =
+    base === undefined
+      ? await importModel(store, folder, { onFile })
+      : await importAdapter(store, folder, await findCheckpoint(store, base), { onFile });
   if (policy !== undefined) {
     const outcome = await createRouting(store, policy, {
       ...{ formatVersion: 1, generation: 0, champion: checkpoint, candidate: null },
@@ -120,9 +126,13 @@ export async function exportFolder(
   env: Environment,
   name: string,
   path: string,
-  { dtype, maxShardMb }: { readonly dtype: FloatType; readonly maxShardMb: number },
+  {
+    dtype,
+    maxShardMb,
+    adapter = false,
+  }: { readonly dtype: FloatType; readonly maxShardMb: number; readonly adapter?: boolean },
 ): Promise<string> {
-  const { folder } = await openNamedModel(env, name);
+  const { folder, checkpoint } = await openNamedModel(env, name);
   const root = resolve(path);
   await mkdir(root, { recursive: true });
   if ((await readdir(root)).length > 0) {
@@ -131,10 +141,14 @@ export async function exportFolder(
     });
   }
   let files = 0;
-  for await (const file of exportModel(folder, {
-    dtype,
-    maxShardBytes: maxShardMb * 1e6,
-  })) {
+  const source =
+    adapter && checkpoint !== null
+      ? (await readLanguageCheckpoint(await openStore(env), checkpoint)).own
+      : folder;
+  const exported = adapter
+    ? exportAdapter(source)
+    : exportModel(folder, { dtype, maxShardBytes: maxShardMb * 1e6 });
+  for await (const file of exported) {
     const partial = join(root, `.${file.name}.partial`);
     await pipeline(file.chunks(), createWriteStream(partial));
     await rename(partial, join(root, file.name));
@@ -150,7 +164,7 @@ export async function describeModel(
   name: string,
   { json = false }: { readonly json?: boolean },
 ): Promise<string> {
-  const { folder, checkpoint } = await openNamedModel(env, name);
+  const { folder, checkpoint, base } = await openNamedModel(env, name);
   const weights = await openModelWeights(folder);
   await weights.close();
   const { config } = weights;
@@ -162,6 +176,7 @@ export async function describeModel(
   });
   const facts = {
     checkpoint,
+    base,
     architecture: config.modelType,
     parameters: parameterCount(config),
     memoryBytes: parameterCount(config) * 4,
@@ -182,6 +197,7 @@ export async function describeModel(
     ['what', ''],
     [
       ['checkpoint', checkpoint ?? 'none: a folder'],
+      ...(base === null ? [] : [['adapter over', base]]),
       ['architecture', `${facts.architecture}, ${config.layers} layers of ${config.hiddenSize}`],
       [
         'parameters',

@@ -1,7 +1,7 @@
 import { open, readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { NotFoundError } from '../errors';
-import type { ModelFolder } from '../policies/language/model-files';
+import type { ModelFolder } from '../policies/language/model-folder';
 
 /** A model's folder on this machine. Large files are read by their place, never as a whole. */
 export function localModelFolder(path: string): ModelFolder {

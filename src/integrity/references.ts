@@ -279,6 +279,7 @@ export async function readReferences(
     if (record.kind === 'trained') {
       lineage.set(record.checkpoint, {
         parent: record.parent,
+        base: null, // an adapter's base is its parent, or its parent's base
         replay: record.replay.after.sha256,
       });
     }
@@ -316,14 +317,16 @@ export async function readReferences(
     if (from === 'none' || from === 'unknown') continue;
     lineage.set(digest, from);
     const by = checkpoints.get(digest) ?? '';
-    const blob = blobKey(from.replay);
-    if (!objects.has(blob)) {
+    const blob = from.replay === null ? null : blobKey(from.replay);
+    if (from.replay !== null && blob !== null && !objects.has(blob)) {
       // Only the checkpoint's own word, and no length: it keeps the blob, but a missing one is no damage.
       objects.set(blob, { ref: { key: blob, sha256: from.replay, sizeBytes: -1 }, by });
     }
-    if (from.parent !== null && !checkpoints.has(from.parent)) {
-      checkpoints.set(from.parent, by);
-      pending.push(from.parent);
+    if (from.base !== null) committed.add(from.base); // an adapter is nothing without it
+    for (const before of [from.parent, from.base]) {
+      if (before === null || checkpoints.has(before)) continue;
+      checkpoints.set(before, by);
+      pending.push(before);
     }
   }
   return {

@@ -1,4 +1,4 @@
-import type { ModelFolder } from '../policies/language/model-files';
+import type { ModelFolder } from '../policies/language/model-folder';
 import type { ChatModel } from '../policies/language/serving/chat-model';
 import type { ServingOptions } from '../policies/language/serving/open-chat-model';
 

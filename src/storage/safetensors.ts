@@ -1,5 +1,5 @@
 import { endianness } from 'node:os';
-import { InvalidInputError, UnsupportedOpError } from '../errors';
+import { IntegrityError, InvalidInputError, UnsupportedOpError } from '../errors';
 import { fromBfloat16, fromFloat16 } from './half-precision';
 import {
   elementCount,
@@ -134,6 +134,13 @@ export function toTensor(dtype: DTypeCode, shape: readonly number[], bytes: Uint
       return { dtype: 'float32', shape, data };
     }
   }
+}
+
+/** The values of a tensor of floats as float32. @throws {IntegrityError} if it holds anything else. */
+export function toFloat32({ dtype, data }: Tensor, name: string): Float32Array {
+  if (dtype === 'float32') return data;
+  if (dtype === 'float64') return Float32Array.from(data);
+  throw new IntegrityError(`a tensor expected floats, got ${dtype}`, { context: { tensor: name } });
 }
 
 function assertLittleEndian(): void {

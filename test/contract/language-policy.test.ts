@@ -1,4 +1,5 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
@@ -7,8 +8,9 @@ import { localModelFolder } from '../../src/adapters/local-model-folder';
 import { createLocalObjectStore } from '../../src/adapters/local-store';
 import { serveGateway, type ServedGateway } from '../../src/gateway/http/serve';
 import { createRoutingReader } from '../../src/gateway/routing-reader';
-import { LANGUAGE_KIND } from '../../src/policies/language/checkpoint';
-import { importModel } from '../../src/policies/language/import-model';
+import { checkpointModelFolder, LANGUAGE_KIND } from '../../src/policies/language/checkpoint';
+import { exportModel } from '../../src/policies/language/export-model';
+import { importAdapter, importModel } from '../../src/policies/language/import-model';
 import type { ChatCall } from '../../src/policies/language/serving/chat-model';
 import { createLanguagePolicyServer } from '../../src/policies/language/serving/policy-server';
 import { openTokenizer } from '../../src/policies/language/text/tokenizer';
@@ -20,6 +22,7 @@ import { checkpointFolder } from '../../src/storage/keys';
 import type { ObjectStore } from '../../src/storage/object-store';
 import { createRouting } from '../../src/storage/routing';
 import { createFakePolicyServer } from '../fakes/fake-policy-server';
+import { tinyAdapter } from '../helpers/tiny-adapter';
 import { tinyChatModel } from '../helpers/tiny-chat-model';
 import type { Fixture } from '../unit/gateway/gateway-fixture';
 import { createFixture, routingTo } from '../unit/gateway/gateway-fixture';
@@ -305,6 +308,29 @@ describe('through the gateway', () => {
     await expect(
       ask(client, { messages: [{ role: 'user', content: 'x y '.repeat(600) }] }),
     ).rejects.toThrow(/no room in the context/);
+  });
+
+  test('an adapter is served as the model that it makes of its base', async () => {
+    const adapter = await importAdapter(store, localModelFolder(await tinyAdapter()), checkpoint);
+    const adapted = await checkpointModelFolder(store, adapter.checkpoint);
+    const merged = mkdtempSync(join(tmpdir(), 'ratchet-model-'));
+    for await (const file of exportModel(adapted, { dtype: 'F32' })) {
+      await writeFile(join(merged, file.name), file.chunks());
+    }
+    const alone = await host.load(localModelFolder(merged));
+    const greedy = { ...callOf('Hello').sampling, temperature: 0 };
+    const expected = await alone.chat(callOf('Hello', { sampling: greedy, maxTokens: 8 }));
+    await alone.release();
+    const content = async (digest: Digest): Promise<unknown> => {
+      const client = clientOf({
+        session: digest,
+        checkpoint: digest,
+        sampling: { temperature: 0 },
+      });
+      return (await ask(client)).choices[0]?.message.content;
+    };
+    expect(await content(adapter.checkpoint)).toBe(expected.message.content);
+    expect(await content(checkpoint)).not.toBe(expected.message.content);
   });
 
   test('weights that were changed in the store are not served', async () => {

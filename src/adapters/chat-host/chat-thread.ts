@@ -1,6 +1,6 @@
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { InvalidInputError, NotFoundError } from '../../errors';
-import type { ModelFolder } from '../../policies/language/model-files';
+import type { ModelFolder } from '../../policies/language/model-folder';
 import { openChatModel } from '../../policies/language/serving/open-chat-model';
 import type { Close, Failed } from '../ort/calling-thread';
 import { createInThreadWorkspace } from '../ort/in-thread-workspace';

@@ -1,10 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { NotFoundError } from '../../errors';
-import {
-  openModelWeights,
-  CONFIG_FILE,
-  type ModelFolder,
-} from '../../policies/language/model-files';
+import { openModelWeights, CONFIG_FILE } from '../../policies/language/model-files';
+import type { ModelFolder } from '../../policies/language/model-folder';
 import { parameterShapes } from '../../policies/language/parameters';
 import { GENERATION_CONFIG_FILE } from '../../policies/language/serving/generation-config';
 import type { ServingOptions } from '../../policies/language/serving/open-chat-model';

@@ -1,25 +1,65 @@
 import { createHash } from 'node:crypto';
-import { IntegrityError, NotFoundError } from '../../errors';
-import type { Digest } from '../../schemas/ids';
+import { z } from 'zod';
+import { IntegrityError, InvalidInputError, NotFoundError } from '../../errors';
+import { Digest } from '../../schemas/ids';
 import { readCheckpointFile, readCheckpointManifest } from '../../storage/checkpoints';
 import { checkpointFolder } from '../../storage/keys';
+import type { Manifest } from '../../storage/manifest';
 import type { ObjectStore } from '../../storage/object-store';
-import type { ModelFolder } from './model-files';
+import { adaptedFolder } from './lora/adapter-files';
+import type { ModelFolder } from './model-folder';
 
 /** What a checkpoint of this kind says of itself in its manifest. */
 export const LANGUAGE_KIND = 'language';
 
+/** What the manifest of a language checkpoint says of it. */
+const LanguageMetadata = z.looseObject({
+  kind: z.literal(LANGUAGE_KIND),
+  /** The checkpoint that this one is an adapter over; left out, and it is a whole model. */
+  base: Digest.optional(),
+});
+
 /**
- * A committed checkpoint as a model's folder. A file that is opened is read once from end to end against its hash, and then by place: its
- * bytes are never in memory as a whole.
+ * A committed checkpoint as a model's folder; that of an adapter is over its base's. A file that is opened is read once from end to end against
+ * its hash, and then by place: its bytes are never in memory as a whole.
  *
- * @throws {NotFoundError} if no such checkpoint was committed.
+ * @throws {NotFoundError} if no such checkpoint was committed; {InvalidInputError} if it is one of another kind.
  */
 export async function checkpointModelFolder(
   store: ObjectStore,
   digest: Digest,
 ): Promise<ModelFolder> {
-  const { files } = await readCheckpointManifest(store, digest);
+  const { own, base } = await readLanguageCheckpoint(store, digest);
+  return base === null ? own : adaptedFolder(await checkpointModelFolder(store, base), own);
+}
+
+export interface LanguageCheckpoint {
+  /** What was committed under this digest: the whole model, or an adapter. */
+  readonly own: ModelFolder;
+  /** The checkpoint that it adapts; null for a whole model. */
+  readonly base: Digest | null;
+}
+
+/** As `checkpointModelFolder`, an adapter and its base apart. */
+export async function readLanguageCheckpoint(
+  store: ObjectStore,
+  digest: Digest,
+): Promise<LanguageCheckpoint> {
+  const { files, metadata } = await readCheckpointManifest(store, digest);
+  const parsed = LanguageMetadata.safeParse(metadata);
+  if (!parsed.success) {
+    throw new InvalidInputError('the checkpoint is no language model', {
+      context: { checkpoint: digest, kind: JSON.stringify(metadata['kind']) },
+    });
+  }
+  return { own: committedFolder(store, digest, files), base: parsed.data.base ?? null };
+}
+
+function committedFolder(
+  store: ObjectStore,
+  digest: Digest,
+  files: Manifest['files'],
+): ModelFolder {
   return {
     name: digest,
     read: (file) => readCheckpointFile(store, digest, file),

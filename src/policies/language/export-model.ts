@@ -1,18 +1,15 @@
+import { InvalidInputError } from '../../errors';
 import type { FloatTensor, FloatType } from '../../storage/stream-safetensors';
 import { floatBytes, streamSafetensors } from '../../storage/stream-safetensors';
-import {
-  CONFIG_FILE,
-  openModelWeights,
-  WEIGHTS_FILE,
-  WEIGHTS_INDEX_FILE,
-  type ModelFolder,
-} from './model-files';
+import { ADAPTER_CONFIG_FILE, ADAPTER_FILE, hasAdapter } from './lora/adapter-files';
+import { CONFIG_FILE, openModelWeights, WEIGHTS_FILE, WEIGHTS_INDEX_FILE } from './model-files';
+import { fileChunks, type ModelFolder } from './model-folder';
 import { parameterShapes } from './parameters';
 
 /** One file of an exported model, in pieces. */
 export interface ExportedFile {
   readonly name: string;
-  chunks(): AsyncIterable<Uint8Array>;
+  readonly chunks: () => AsyncIterable<Uint8Array>;
 }
 
 export interface ExportSettings {
@@ -21,12 +18,13 @@ export interface ExportSettings {
   readonly maxShardBytes?: number;
 }
 
-/** Weights apart, which are written anew, and what only training needs. */
-const NOT_COPIED = /\.safetensors$|^model\.safetensors\.index\.json$|^training_state\.json$/;
+/** Weights, which are written anew, with an adapter in them; and what only training needs. */
+const NOT_COPIED =
+  /\.safetensors$|^model\.safetensors\.index\.json$|^training_state\.json$|^adapter_config\.json$/;
 
 /**
- * A model as save_pretrained lays it out: one file of weights or shards with their index, and all that stood beside them. One tensor is in memory at
- * a time.
+ * A model as save_pretrained lays it out: one file of weights or shards with their index, and all that stood beside them. An adapter is merged into
+ * them. One tensor is in memory at a time.
  */
 export async function* exportModel(
   folder: ModelFolder,
@@ -78,6 +76,24 @@ export async function* exportModel(
     };
   } finally {
     await weights.close();
+  }
+}
+
+/**
+ * An adapter as PEFT's save_pretrained lays it out, apart from its base. @param adapter as `readLanguageCheckpoint` gives it.
+ *
+ * @throws {InvalidInputError} if it holds none.
+ */
+export async function* exportAdapter(adapter: ModelFolder): AsyncIterable<ExportedFile> {
+  if (!(await hasAdapter(adapter))) {
+    throw new InvalidInputError('the model is no adapter: export it whole', {
+      context: { model: adapter.name },
+    });
+  }
+  const isTrainings = (name: string): boolean =>
+    name !== ADAPTER_FILE && name !== ADAPTER_CONFIG_FILE && NOT_COPIED.test(name);
+  for (const name of await adapter.list()) {
+    if (!isTrainings(name)) yield { name, chunks: () => fileChunks(adapter, name) };
   }
 }
 

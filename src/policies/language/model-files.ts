@@ -1,36 +1,18 @@
 import { z } from 'zod';
-import { IntegrityError, NotFoundError } from '../../errors';
+import { sizeOf } from '../../autodiff/graph';
+import { IntegrityError, InvalidInputError, NotFoundError } from '../../errors';
 import {
   openSafetensors,
   type LazySafetensors,
   type RandomAccess,
 } from '../../storage/lazy-safetensors';
-import type { Tensor } from '../../storage/safetensors';
+import { toFloat32 } from '../../storage/safetensors';
 import { fromHfConfig } from './hf-config';
 import type { LanguageConfig } from './language-config';
+import { hasAdapter, openAdapter, type AdapterWeights } from './lora/adapter-files';
+import { loraTensor, mergeLayer } from './lora/lora-layers';
+import { readFolderJson, type ModelFolder } from './model-folder';
 import { checkParameters, EMBEDDING, OUTPUT_EMBEDDING, parameterShapes } from './parameters';
-
-/** A folder as Hugging Face's save_pretrained writes it, wherever it is. Names have no folders in them. */
-export interface ModelFolder {
-  /** For messages. */
-  readonly name: string;
-  /** @throws {NotFoundError} if there is no such file. */
-  read(file: string): Promise<Uint8Array>;
-  /** @throws {NotFoundError} if there is no such file. */
-  open(file: string): Promise<RandomAccess & { close(): Promise<void> }>;
-  /** File names. */
-  list(): Promise<readonly string[]>;
-}
-
-/** @throws {NotFoundError} if there is no such file; {IntegrityError} if it is no JSON. */
-export async function readFolderJson(folder: ModelFolder, file: string): Promise<unknown> {
-  const bytes = await folder.read(file);
-  try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch (cause) {
-    throw new IntegrityError(`${file} is not JSON`, { context: { model: folder.name }, cause });
-  }
-}
 
 export const WEIGHTS_FILE = 'model.safetensors';
 export const WEIGHTS_INDEX_FILE = 'model.safetensors.index.json';
@@ -50,7 +32,7 @@ const Index = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
 
 /**
  * Opens a model's weights, and checks by the headers alone that they are whole and fit its config.json: nothing is loaded of a model that
- * cannot be.
+ * cannot be. An adapter beside them is merged into them as they are read.
  *
  * @throws {NotFoundError} if config.json or the weights are missing; {InvalidInputError} if the configuration is wrong or not supported;
  *   {IntegrityError} if a file is damaged, a shard or tensor is missing, or anything does not fit.
@@ -58,10 +40,13 @@ const Index = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
 export async function openModelWeights(folder: ModelFolder): Promise<ModelWeights> {
   const config = fromHfConfig(await readFolderJson(folder, CONFIG_FILE));
   const shards = await openShards(folder);
+  let adapter: AdapterWeights | null = null;
   const close = async (): Promise<void> => {
     for (const { file } of shards.values()) await file.close();
+    await adapter?.close();
   };
   try {
+    adapter = (await hasAdapter(folder)) ? await openAdapter(folder, config) : null;
     const homes = homesOf(shards);
     const stored = new Map([...homes].map(([name, { shape }]) => [name, shape] as const));
     checkParameters(config, stored);
@@ -69,7 +54,7 @@ export async function openModelWeights(folder: ModelFolder): Promise<ModelWeight
     return {
       config,
       names: Object.keys(parameterShapes(config)),
-      read: (name) => readFloats(shards, homes, name),
+      read: async (name) => merged(adapter, name, await readFloats(shards, homes, name)),
       close,
     };
   } catch (error) {
@@ -161,12 +146,29 @@ async function readFloats(
   if (home === undefined) {
     throw new NotFoundError('a model has no such parameter', { context: { parameter: name } });
   }
-  const tensor: Tensor = await (shards.get(home.shard) as Shard).tensors.read(name);
-  if (tensor.dtype === 'float32') return tensor.data;
-  if (tensor.dtype === 'float64') return Float32Array.from(tensor.data);
-  throw new IntegrityError(`a parameter expected floats, got ${tensor.dtype}`, {
-    context: { parameter: name },
-  });
+  try {
+    return toFloat32(await (shards.get(home.shard) as Shard).tensors.read(name), name);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause; // what JavaScript throws where it gets no memory
+    throw new InvalidInputError(
+      'no memory for the weights of a model: a smaller model, or fewer at once, need less',
+      { context: { parameter: name, megabytes: Math.ceil((sizeOf(home.shape) * 4) / 1e6) }, cause },
+    );
+  }
+}
+
+async function merged(
+  adapter: AdapterWeights | null,
+  name: string,
+  weight: Float32Array,
+): Promise<Float32Array> {
+  const layer = name.replace(/\.weight$/, '');
+  if (adapter?.lora.targets.includes(layer) !== true || layer === name) return weight;
+  const [a, up] = [
+    await adapter.read(loraTensor(layer, 'A')),
+    await adapter.read(loraTensor(layer, 'B')),
+  ];
+  return mergeLayer(adapter.lora, weight, a, up);
 }
 
 /** Some writers store the output embedding of a tied model once more. Another one than the input's would be lost without a word. */

@@ -1,5 +1,5 @@
 import type { Shape } from '../../autodiff/graph';
-import { sizeOf } from '../../autodiff/graph';
+import { sameShape, sizeOf } from '../../autodiff/graph';
 import { IntegrityError } from '../../errors';
 import { stream } from '../../rl/counter-rng';
 import type { LanguageConfig } from './language-config';
@@ -79,25 +79,34 @@ const COMPUTED = /\.rotary_emb\.inv_freq$/;
  * @param stored the shape of every stored tensor. @throws {IntegrityError} that lists all that is missing, surplus or of another shape.
  */
 export function checkParameters(config: LanguageConfig, stored: ReadonlyMap<string, Shape>): void {
-  const expected = parameterShapes(config);
+  const counted = [...stored].filter(
+    ([name]) => !COMPUTED.test(name) && !(name === OUTPUT_EMBEDDING && config.tieEmbeddings),
+  );
+  assertShapes('the weights do not fit config.json', parameterShapes(config), new Map(counted));
+}
+
+/** @throws {IntegrityError} that lists all that is missing, surplus or of another shape. */
+export function assertShapes(
+  message: string,
+  expected: Readonly<Record<string, Shape>>,
+  stored: ReadonlyMap<string, Shape>,
+): void {
   const faults = [
     ...Object.entries(expected).flatMap(([name, shape]) => {
       const got = stored.get(name);
       if (got === undefined) return [`${name} is missing`];
-      return got.join() === shape.join()
+      return sameShape(got, shape)
         ? []
         : [`${name}: expected [${shape.join(', ')}], got [${got.join(', ')}]`];
     }),
     ...[...stored.keys()]
-      .filter((name) => !(name in expected) && !COMPUTED.test(name))
-      .filter((name) => !(name === OUTPUT_EMBEDDING && config.tieEmbeddings))
-      .map((name) => `${name} is not part of the model`),
+      .filter((name) => !Object.hasOwn(expected, name))
+      .map((name) => `${name} does not belong there`),
   ];
-  if (faults.length > 0) {
-    throw new IntegrityError(
-      `the weights do not fit config.json: ${faults.slice(0, 10).join('; ')}${faults.length > 10 ? `; and ${faults.length - 10} more` : ''}`,
-    );
-  }
+  if (faults.length === 0) return;
+  throw new IntegrityError(
+    `${message}: ${faults.slice(0, 10).join('; ')}${faults.length > 10 ? `; and ${faults.length - 10} more` : ''}`,
+  );
 }
 
 /** Where training from nothing begins: normal with deviation 0.02 (transformers' initializer_range), norms 1, biases 0. */

@@ -10,7 +10,7 @@ import { linearLayers } from '../parameters';
 import { loraScale, type LoraConfig } from './lora-config';
 
 /** PEFT's name of an adapter's tensor, in its files. */
-const peftName = (layer: string, which: 'A' | 'B'): string =>
+export const loraTensor = (layer: string, which: 'A' | 'B'): string =>
   `base_model.model.${layer}.lora_${which}.weight`;
 
 /** Shapes of an adapter's tensors by PEFT's names: A is [r, in], B is [out, r]. */
@@ -27,8 +27,8 @@ export function loraShapes(
         context: { layer: target },
       });
     }
-    shapes[peftName(target, 'A')] = [rank, layer.inputs];
-    shapes[peftName(target, 'B')] = [layer.outputs, rank];
+    shapes[loraTensor(target, 'A')] = [rank, layer.inputs];
+    shapes[loraTensor(target, 'B')] = [layer.outputs, rank];
   }
   return shapes;
 }
@@ -55,8 +55,8 @@ export function loraLinear(
       dropoutKeys === null || lora.dropout === 0
         ? x
         : countedDropout(b, x, { rowKeys: dropoutKeys, layer: name, rate: lora.dropout });
-    const low = b.gemm(kept, parameters[peftName(name, 'A')] as Node, { transB: true });
-    const up = parameters[peftName(name, 'B')] as Node;
+    const low = b.gemm(kept, parameters[loraTensor(name, 'A')] as Node, { transB: true });
+    const up = parameters[loraTensor(name, 'B')] as Node;
     return b.gemm(b.scale(low, scale), up, { transB: true, add: y });
   };
 }
@@ -80,35 +80,32 @@ export function initialLora(
   );
 }
 
-/** Full weights with the adapter in them: W + scale · B·A, summed in float64. Weights that no adapter touches are the same arrays. */
-export function mergeLora(
-  model: LanguageConfig,
+/**
+ * A layer's weight with its adapter in it: W + scale · B·A, summed in float64.
+ *
+ * @param weight [out, in]; it is changed. @param a [rank, in]. @param up B, [out, rank].
+ */
+export function mergeLayer(
   lora: LoraConfig,
-  weights: Readonly<Record<string, Float32Array>>,
-  adapter: Readonly<Record<string, Float32Array>>,
-): Record<string, Float32Array> {
-  const merged: Record<string, Float32Array> = { ...weights };
+  weight: Float32Array,
+  a: Float32Array,
+  up: Float32Array,
+): Float32Array {
+  const { rank } = lora;
   const scale = loraScale(lora);
-  const targets = new Set(lora.targets);
-  for (const { name, inputs, outputs } of linearLayers(model)) {
-    if (!targets.has(name)) continue;
-    const a = adapter[peftName(name, 'A')] as Float32Array; // [rank, in]
-    const up = adapter[peftName(name, 'B')] as Float32Array; // [out, rank]
-    const weight = (weights[`${name}.weight`] as Float32Array).slice(); // [out, in]
-    const row = new Float64Array(inputs);
-    for (let o = 0; o < outputs; o++) {
-      row.fill(0);
-      for (let r = 0; r < lora.rank; r++) {
-        const factor = scale * (up[o * lora.rank + r] as number);
-        for (let i = 0; i < inputs; i++) {
-          row[i] = (row[i] as number) + factor * (a[r * inputs + i] as number);
-        }
-      }
+  const inputs = a.length / rank;
+  const row = new Float64Array(inputs);
+  for (let o = 0; o < weight.length / inputs; o++) {
+    row.fill(0);
+    for (let r = 0; r < rank; r++) {
+      const factor = scale * (up[o * rank + r] as number);
       for (let i = 0; i < inputs; i++) {
-        weight[o * inputs + i] = (weight[o * inputs + i] as number) + (row[i] as number);
+        row[i] = (row[i] as number) + factor * (a[r * inputs + i] as number);
       }
     }
-    merged[`${name}.weight`] = weight;
+    for (let i = 0; i < inputs; i++) {
+      weight[o * inputs + i] = (weight[o * inputs + i] as number) + (row[i] as number);
+    }
   }
-  return merged;
+  return weight;
 }

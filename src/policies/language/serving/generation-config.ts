@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { IntegrityError, NotFoundError } from '../../../errors';
-import type { ModelFolder } from '../model-files';
+import type { ModelFolder } from '../model-folder';
 import { CONFIG_FILE } from '../model-files';
 import type { LanguageTokenizer } from '../text/tokenizer';
 

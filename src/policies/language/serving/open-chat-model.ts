@@ -2,7 +2,7 @@ import type { TensorWorkspace } from '../../../ports/tensor-workspace';
 import { createDecoder } from '../generation/decoder';
 import { createEngine } from '../generation/engine';
 import type { LanguageConfig } from '../language-config';
-import type { ModelFolder } from '../model-files';
+import type { ModelFolder } from '../model-folder';
 import { openChatTemplate } from '../text/chat-template';
 import { createTextStream } from '../text/text-stream';
 import { openTokenizer } from '../text/tokenizer';

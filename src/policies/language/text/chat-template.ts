@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { IntegrityError, InvalidInputError, describeError } from '../../../errors';
 import type { Message, Tool } from '../../../schemas/message';
 import { textOf } from '../../../schemas/message';
-import { readFolderJson, type ModelFolder } from '../model-files';
+import { readFolderJson, type ModelFolder } from '../model-folder';
 import type { TokenizerConfig } from './tokenizer';
 
 export const CHAT_TEMPLATE_FILES = ['chat_template.jinja', 'chat_template.json'] as const;

@@ -1,7 +1,7 @@
 import * as huggingface from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { IntegrityError, InvalidInputError, NotFoundError, describeError } from '../../../errors';
-import { readFolderJson, type ModelFolder } from '../model-files';
+import { readFolderJson, type ModelFolder } from '../model-folder';
 import { bytesOfToken, type TokenSpelling } from './token-bytes';
 
 export const TOKENIZER_FILE = 'tokenizer.json';

@@ -49,6 +49,8 @@ export interface StepMetrics {
 }
 
 export interface TrainingSteps {
+  /** Shapes of the parameters that learn, by name. */
+  readonly trainable: Readonly<Record<string, Shape>>;
   /** Values are handed over. Without moments, they begin at zero. */
   load(values: ParameterValues, optimizer?: OptimizerValues): Promise<void>;
   /**
@@ -171,6 +173,7 @@ export function createTrainingSteps(
   }
 
   return {
+    trainable,
     load,
     async optimizerStep(sequences, { learningRate, denominator, dropout }) {
       if ((model.hasDropout === true) !== (dropout !== undefined)) {

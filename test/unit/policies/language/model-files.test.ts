@@ -13,7 +13,7 @@ import {
 import { openModelWeights } from '../../../../src/policies/language/model-files';
 import { readSafetensors, writeSafetensors } from '../../../../src/storage/safetensors';
 import { stream } from '../../../../src/rl/counter-rng';
-import { largestDifference } from '../../../helpers/golden-models';
+import { goldenModel, largestDifference } from '../../../helpers/golden-models';
 import { languageLogits } from '../../../helpers/language-logits';
 
 const MODELS = join(__dirname, '../../../goldens/language/models');
@@ -87,7 +87,7 @@ test('weights that do not fit the configuration are all named at once', async ()
     /embed_tokens\.weight: expected \[97, 32\], got \[96, 32\].*layers\.2\.self_attn\.q_proj\.weight is missing/s,
   );
   await writeFile(path, JSON.stringify({ ...config, num_hidden_layers: 1 }));
-  await expect(open(folder)).rejects.toThrow(/layers\.1\.\S+ is not part of the model/);
+  await expect(open(folder)).rejects.toThrow(/layers\.1\.\S+ does not belong there/);
 });
 
 test('a tied model may store its output embedding, if it is the same', async () => {
@@ -153,4 +153,27 @@ test('1,000 files with a changed byte give the same shapes or an error of the ta
       expect(error).toBeInstanceOf(RatchetError);
     }
   }
+});
+
+test('weights that find no memory are named, with what they need', async () => {
+  const folder = localModelFolder(goldenModel('llama2').folder);
+  const small = {
+    ...folder,
+    async open(file: string) {
+      const opened = await folder.open(file);
+      return {
+        ...opened,
+        async read(offset: number, length: number) {
+          const bytes = await opened.read(offset, length);
+          if (offset > 8_000) throw new RangeError('Array buffer allocation failed');
+          return bytes;
+        },
+      };
+    },
+  };
+  const weights = await openModelWeights(small);
+  await expect(weights.read('model.norm.weight')).rejects.toThrow(
+    /no memory for the weights .*parameter=model.norm.weight, megabytes=1/,
+  );
+  await weights.close();
 });

@@ -1,15 +1,18 @@
 /** @jest-environment ./test/gradcheck/ort-environment.cjs */
+import { join } from 'node:path';
+import { localModelFolder } from '../../../../../src/adapters/local-model-folder';
 import { createInThreadRuntime } from '../../../../../src/adapters/ort/in-thread-runtime';
 import { createInThreadWorkspace } from '../../../../../src/adapters/ort/in-thread-workspace';
 import {
   initialLora,
   loraLinear,
   loraShapes,
-  mergeLora,
 } from '../../../../../src/policies/language/lora/lora-layers';
 import { parameterShapes } from '../../../../../src/policies/language/parameters';
 import { rotaryTables } from '../../../../../src/policies/language/rope';
 import { createTrainingSteps } from '../../../../../src/policies/language/training/training-steps';
+import { adaptedFolder } from '../../../../../src/policies/language/lora/adapter-files';
+import { readTrainingCheckpoint } from '../../../../../src/policies/language/training/training-checkpoint';
 import { supervised } from '../../../../../src/policies/language/training/supervised';
 import {
   goldenAdapter,
@@ -46,7 +49,9 @@ describe.each(['llama2', 'llama3', 'qwen2'])('%s with an adapter', (name) => {
       linear: (b, parameters) => loraLinear(b, parameters, adapter.lora),
     });
     expect(largestDifference(apart, expected)).toBeLessThan(1e-4);
-    const merged = mergeLora(config, adapter.lora, model.weights, adapter.weights);
+    const base = localModelFolder(model.folder);
+    const adapted = await adaptedFolder(base, localModelFolder(join(model.folder, 'adapter')));
+    const merged = (await readTrainingCheckpoint(adapted)).values;
     const together = await languageLogits(runtime, config, merged, tokens);
     expect(largestDifference(together, expected)).toBeLessThan(1e-4);
   });

@@ -1,5 +1,5 @@
 import { NotFoundError } from '../../../../../src/errors';
-import type { ModelFolder } from '../../../../../src/policies/language/model-files';
+import type { ModelFolder } from '../../../../../src/policies/language/model-folder';
 import { readStopTokens } from '../../../../../src/policies/language/serving/generation-config';
 import { goldenTokenizer } from '../../../../helpers/text-goldens';
 

@@ -56,7 +56,7 @@ async function trainTo(store: ObjectStore, from: Digest | null, last: number): P
     const tokens = Array.from({ length: 20 }, () => random.below(700));
     await steps.optimizerStep([{ tokens, mask: tokens.map(() => 1) }], { learningRate: 1e-3 });
   }
-  const digest = await writeTrainingCheckpoint(store, model, steps, {
+  const digest = await writeTrainingCheckpoint(store, { config, beside: model }, steps, {
     ...LINEAGE,
     globalStep: last,
   });
@@ -108,7 +108,10 @@ test('whoever trains on while a checkpoint is written spoils it, and nothing is 
     },
   };
   await expect(
-    writeTrainingCheckpoint(store, model, disturbed, { ...LINEAGE, globalStep: 0 }),
+    writeTrainingCheckpoint(store, { config, beside: model }, disturbed, {
+      ...LINEAGE,
+      globalStep: 0,
+    }),
   ).rejects.toMatchObject({ code: 'Integrity' });
   await steps.close();
 });
