@@ -61,6 +61,16 @@ test('label smoothing spreads over available arms only, and leaves a row without
   expectClose(smoothed, [0.9, 0, 0.1, 0, 0, 0]);
 });
 
+test('label smoothing leaves a row with one available arm as it is', () => {
+  const { smoothed } = evaluateLoss([[1, 2]], (b, x) => ({
+    smoothed: b.add(
+      b.scale(x, 0),
+      smoothLabels(b, float64(b, [1, 2], [1, 0]), bool(b, [1, 2], [1, 0]), 0.2),
+    ),
+  }));
+  expectClose(smoothed, [1, 0]);
+});
+
 test('wrong arms cost −log(1 − 0.999 p), p their probability together', () => {
   const { loss, gradient } = evaluateLoss(LOGITS, (b, x) => ({
     loss: wrongArms(b, b.logSoftmax(x), float64(b, [2, 3], [1, 0.5, 0, 0, 0, 0])),

@@ -137,7 +137,9 @@ test.each<[string, NonNullable<TrainStepSpec<'w' | 'bias' | 'idle', never>['opti
     'AdamW with decay on one parameter, and other decay rates',
     { beta1: 0.8, beta2: 0.95, epsilon: 1e-6, weightDecay: 0.1, decayed: ['w'] },
   ],
+  ['a decay of all of it', { weightDecay: 1, decayed: ['w', 'idle'] }],
   ['clipped gradients', { maxGradNorm: 0.2 }],
+  ['gradients clipped to almost nothing', { maxGradNorm: 1e-6, epsilon: 1e-7 }],
   ['gradients that are shorter than the bound', { maxGradNorm: 50 }],
   ['no momentum', { beta1: 0 }],
 ])('%s follows the papers over 20 steps within 1e-6', async (_, optimizer) => {

@@ -123,6 +123,69 @@ describe('strings', () => {
     }
   });
 
+  test('of all starts of characters exactly those that UTF-8 knows', () => {
+    const begins = (...inner: number[]): boolean =>
+      outcome(string, Uint8Array.of(0x22, ...inner)) === 'begun';
+    const whole = (...inner: number[]): boolean =>
+      outcome(string, Uint8Array.of(0x22, ...inner, 0x22)) === 'complete';
+    // The third and fourth byte of a character are free: any that may come will do.
+    const fill = (lead: number): number[] =>
+      new Array<number>(lead >= 0xf0 ? 2 : lead >= 0xe0 ? 1 : 0).fill(0xbf);
+    const decoder = new TextDecoder('utf-8', { fatal: true });
+    const isUtf8 = (...bytes: number[]): boolean => {
+      try {
+        decoder.decode(Uint8Array.from(bytes));
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    for (let lead = 0x80; lead < 0x100; lead++) {
+      let possible = false;
+      for (let second = 0x00; second < 0x100; second++) {
+        if (second === 0x22) continue;
+        const is = second >= 0x80 && isUtf8(lead, second, ...fill(lead));
+        possible ||= is;
+        expect([lead, second, whole(lead, second, ...fill(lead))]).toEqual([lead, second, is]);
+      }
+      expect([lead, begins(lead)]).toEqual([lead, possible]);
+    }
+    for (const last of [0x7f, 0x80, 0xbf, 0xc0]) {
+      expect(whole(0xe2, 0x80, last)).toBe(isUtf8(0xe2, 0x80, last));
+      expect(whole(0xf0, 0x9f, 0x99, last)).toBe(isUtf8(0xf0, 0x9f, 0x99, last));
+    }
+  });
+
+  test('an escaped surrogate comes with its other half, and nothing else does', () => {
+    const hex = (code: number): string => `\\u${code.toString(16).padStart(4, '0')}`;
+    for (let code = 0; code <= 0xffff; code += code >= 0xd6f0 && code < 0xe010 ? 1 : 0x107) {
+      const isHigh = code >= 0xd800 && code <= 0xdbff;
+      const isLow = code >= 0xdc00 && code <= 0xdfff;
+      const alone = isLow ? 'refused' : isHigh ? 'refused' : 'complete';
+      expect([code, outcome(string, `"${hex(code)}"`)]).toEqual([code, alone]);
+      const behind = isLow ? 'complete' : 'refused';
+      expect([code, outcome(string, `"${hex(0xd83d)}${hex(code)}"`)]).toEqual([code, behind]);
+      expect(outcome(string, `"${hex(code).toUpperCase().replace('U', 'u')}"`)).toBe(alone);
+    }
+    expect(outcome(string, '"\\u00g0"')).toBe('refused');
+    expect(outcome(string, '"\\ud83dx"')).toBe('refused');
+    expect(outcome(string, '"\\ud83d\\n"')).toBe('refused');
+  });
+
+  test('of all bytes that may follow a backslash, the nine of JSON', () => {
+    const taken = Array.from({ length: 128 }, (_, byte) => String.fromCharCode(byte)).filter(
+      (c) => outcome(string, `"\\${c}`) !== 'refused',
+    );
+    expect(taken.join('')).toBe('"/\\bfnrtu');
+    for (let byte = 0; byte < 0x80; byte++) {
+      const isTaken = byte >= 0x20 && byte !== 0x22 && byte !== 0x5c;
+      expect([byte, outcome(string, Uint8Array.of(0x22, byte, 0x22))]).toEqual([
+        byte,
+        isTaken ? 'complete' : byte === 0x5c ? 'begun' : 'refused',
+      ]);
+    }
+  });
+
   test('lengths are counted in characters, not bytes', () => {
     const two: Schema = { type: 'string', minLength: 2, maxLength: 2 };
     expect(outcome(two, '"🙂ä"')).toBe('complete');
@@ -152,6 +215,60 @@ describe('numbers', () => {
     [{ type: 'number', maximum: -1 }, '-0.5', 'refused'],
   ] as const)('%j %s', (schema, text, expected) => {
     expect(outcome(schema, text)).toBe(expected);
+  });
+
+  test('of all whole numbers exactly those of the range can be written, and of all beginnings those that lead to one', () => {
+    const numbers = Array.from({ length: 2401 }, (_, i) => i - 1200);
+    const random = stream({ seed: 5, purpose: 'test.ranges' });
+    for (let i = 0; i < 25; i++) {
+      const [a, b] = [random.below(2200) - 1100, random.below(2200) - 1100];
+      const [low, high] = [Math.min(a, b), Math.max(a, b) + 2];
+      const isOpen = [random.below(2) === 1, random.below(2) === 1];
+      const schema = {
+        type: 'integer',
+        [isOpen[0] === true ? 'exclusiveMinimum' : 'minimum']: low,
+        [isOpen[1] === true ? 'exclusiveMaximum' : 'maximum']: high,
+      };
+      const inRange = (n: number): boolean =>
+        (isOpen[0] === true ? n > low : n >= low) && (isOpen[1] === true ? n < high : n <= high);
+      const beginnings = new Set(
+        numbers.filter(inRange).flatMap((n) => {
+          const text = String(n);
+          return Array.from(text, (_, k) => text.slice(0, k + 1));
+        }),
+      );
+      for (const n of numbers) {
+        if (n === 0) continue; // "-0" also is one
+        const got = outcome(schema, String(n));
+        const expected = inRange(n) ? 'complete' : beginnings.has(String(n)) ? 'begun' : 'refused';
+        if (got !== expected) throw new Error(`${JSON.stringify(schema)} ${n}: ${got}`);
+      }
+    }
+  });
+
+  test('a range with fractions takes what is in it, and begins nothing that cannot be', () => {
+    const random = stream({ seed: 6, purpose: 'test.ranges' });
+    const hundredths = (most: number): number =>
+      Number(((random.below(2 * most) - most) / 100).toFixed(2));
+    let [taken, refused] = [0, 0];
+    for (let i = 0; i < 300; i++) {
+      const [a, b] = [hundredths(2000), hundredths(2000)];
+      const [minimum, maximum] = [Math.min(a, b), Math.max(a, b)];
+      for (let j = 0; j < 20; j++) {
+        const value = hundredths(2200);
+        const got = outcome({ type: 'number', minimum, maximum }, String(value));
+        const isIn = value >= minimum && value <= maximum;
+        // Two digits behind the point: what more of them can reach is less than a hundredth away.
+        const canBe = value + 0.01 >= minimum && value - 0.01 <= maximum;
+        if (isIn)
+          expect([minimum, maximum, value, got]).toEqual([minimum, maximum, value, 'complete']);
+        else if (canBe || !/\.\d\d$/.test(String(value))) expect(got).not.toBe('complete');
+        else expect([minimum, maximum, value, got]).toEqual([minimum, maximum, value, 'refused']);
+        if (got === 'complete') taken++;
+        if (got === 'refused') refused++;
+      }
+    }
+    expect(Math.min(taken, refused)).toBeGreaterThan(1000);
   });
 
   test('no number goes on for ever', () => {
@@ -214,6 +331,13 @@ describe('a schema', () => {
       /nothing but itself/,
     ],
     [{ enum: [] }, /empty enum/],
+    [{ anyOf: [] }, /anyOf without members/],
+    [{ type: 'string', minLength: -1 }, /minLength -1/],
+    [{ type: 'string', maxLength: 1.5 }, /maxLength 1.5/],
+    [{ type: 'array', minItems: '2' }, /minItems "2"/],
+    [{ type: 'array', minItems: 3, maxItems: 2 }, /minItems above/],
+    [{ type: 'string', minLength: 3, maxLength: 2 }, /minLength above/],
+    [{ type: 'integer', minimum: '2' }, /minimum "2"/],
     [{ type: 'object', properties: {}, required: ['a'] }, /required a/],
     [{ type: 'rune' }, /type rune/],
     [{ type: 'integer', minimum: 2, maximum: 1 }, /minimum above/],
@@ -221,6 +345,11 @@ describe('a schema', () => {
     [7, /expected an object/],
   ])('%j is refused by name', (schema, message) => {
     expect(() => parseJsonSchema(schema)).toThrow(message);
+  });
+
+  test('one member of allOf is that member', () => {
+    expect(outcome({ allOf: [{ type: 'integer' }] }, '12')).toBe('complete');
+    expect(outcome({ allOf: [{ type: 'integer' }] }, '"')).toBe('refused');
   });
 
   test('what only describes is let be', () => {

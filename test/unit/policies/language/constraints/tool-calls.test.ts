@@ -1,3 +1,4 @@
+import { Machine, type State } from '../../../../../src/policies/language/constraints/machine';
 import { constrainTokens } from '../../../../../src/policies/language/constraints/token-constraint';
 import { TokenTrie } from '../../../../../src/policies/language/constraints/token-trie';
 import {
@@ -124,6 +125,17 @@ test('a text of the template’s own can be written, and may end only where it i
   expect(allows(at, stop)).toBe(true);
   expect(allows(constraint, stop)).toBe(false);
   expect(allows(constraint, tokenizer.idOf('<|im_start|>') as number)).toBe(false);
+});
+
+test('eight calls are the most', () => {
+  const call = '<tool_call>\n{"name": "refund", "arguments": {}}\n</tool_call>';
+  const write = (count: number): boolean => {
+    let state: State | null = new Machine().start(toolCallText('hermes', TOOLS));
+    for (const byte of Buffer.from(new Array(count).fill(call).join('\n')))
+      state = state?.step(byte) ?? null;
+    return state?.isComplete ?? false;
+  };
+  expect([1, 2, 7, 8, 9].map(write)).toEqual([true, true, true, true, false]);
 });
 
 test('one tool that is named is the only one', async () => {

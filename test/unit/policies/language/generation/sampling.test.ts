@@ -189,3 +189,12 @@ test('large vocabularies are cut as small ones are', () => {
   expect(first.logProb).toBeCloseTo(Math.log((p[first.token] as number) / sum), 4);
   expect(many({ topK: 40 }).every(({ token }) => most.has(token))).toBe(true);
 });
+
+test('a penalty halves scores between 0 and 1, too', () => {
+  const logits = Float32Array.of(0.5, 0.2, 0);
+  const penalized = Float32Array.of(0.25, 0.2, 0);
+  expectDistribution(
+    drawMany({ repetitionPenalty: 2 }, { logits, seen: [0, 2] }),
+    softmax(penalized),
+  );
+});

@@ -126,6 +126,28 @@ describe('slots', () => {
     expect(begin([...numbers(0, 15), 900])[1]).toBe(0);
   });
 
+  test('what differs in its first token has nothing in common', () => {
+    const { begin } = newSlots(3);
+    begin(numbers(0, 30));
+    expect(begin([900, ...numbers(1, 40)])[1]).toBe(0);
+    const { begin: again } = newSlots(3);
+    again(numbers(0, 30));
+    expect(again([...numbers(0, 16), 900])[1]).toBe(16);
+  });
+
+  test('of two that begin alike, the one that nobody owns is taken, without a copy', () => {
+    const { slots, begin } = newSlots(3);
+    begin(numbers(0, 30));
+    const [second] = begin(numbers(0, 30));
+    slots.free(second.slot);
+    const [third] = begin([...numbers(0, 29), 900]);
+    expect(third.slot).toBe(second.slot);
+    // Had the first been copied, this would have gone to the slot that was never used.
+    const [fourth] = begin(numbers(500, 5));
+    expect(slots.isFull).toBe(true);
+    expect(fourth.slot).not.toBe(third.slot);
+  });
+
   test('what was given up is the first choice to begin from, and the last to be overwritten', () => {
     const { slots, begin } = newSlots(3);
     const [old] = begin(numbers(0, 30));

@@ -85,6 +85,12 @@ describe.each(['llama2', 'llama3', 'qwen2'])('%s with an adapter', (name) => {
 
   test('a fresh adapter changes nothing', async () => {
     const fresh = initialLora(config, adapter.lora, 1);
+    for (const [name, shape] of Object.entries(loraShapes(config, adapter.lora))) {
+      const largest = Math.max(...(fresh[name] as Float32Array).map(Math.abs));
+      const bound = name.endsWith('A.weight') ? 1 / Math.sqrt(shape[1] as number) : 0;
+      expect(largest).toBeLessThanOrEqual(bound);
+      expect(largest).toBeGreaterThanOrEqual(0.8 * bound);
+    }
     const logits = await languageLogits(runtime, config, { ...model.weights, ...fresh }, tokens, {
       shapes,
       linear: (b, parameters) => loraLinear(b, parameters, adapter.lora),

@@ -1,6 +1,10 @@
-import { createChatTemplate } from '../../../../../src/policies/language/text/chat-template';
+import {
+  createChatTemplate,
+  openChatTemplate,
+} from '../../../../../src/policies/language/text/chat-template';
 import { renderChat, renderPrompt } from '../../../../../src/policies/language/text/render-chat';
 import { TokenizerConfig } from '../../../../../src/policies/language/text/tokenizer';
+import type { ModelFolder } from '../../../../../src/policies/language/model-folder';
 import type { Message } from '../../../../../src/schemas/message';
 import { goldenTemplate, goldenTokenizer, TEMPLATES } from '../../../../helpers/text-goldens';
 
@@ -93,6 +97,51 @@ test('a conversation that the template refuses is refused in its words', () => {
   expect(() => template.render({ messages: [{ role: 'user', content: 'a' }] })).toThrow(
     /refused the conversation.*only one turn/,
   );
+});
+
+const filesOf = (files: Readonly<Record<string, string>>): ModelFolder => ({
+  name: 'test',
+  read: async (file) => Buffer.from(files[file] ?? ''),
+  open: async () => Promise.reject(new Error('not needed')),
+  list: async () => Object.keys(files),
+});
+
+test('a template is found in its own file, in the older one, or in tokenizer_config.json, in this order', async () => {
+  const messages: Message[] = [{ role: 'user', content: 'a' }];
+  const found = async (
+    files: Readonly<Record<string, string>>,
+    template?: unknown,
+  ): Promise<string> => {
+    const config = TokenizerConfig.parse(template === undefined ? {} : { chat_template: template });
+    return (await openChatTemplate(filesOf(files), config)).render({ messages });
+  };
+  const jinja = { 'chat_template.jinja': 'jinja' };
+  const json = { 'chat_template.json': '{"chat_template": "json"}' };
+  expect(await found({ ...jinja, ...json }, 'config')).toBe('jinja');
+  expect(await found(json, 'config')).toBe('json');
+  expect(await found({}, 'config')).toBe('config');
+  const list = [
+    { name: 'rag', template: 'rag' },
+    { name: 'default', template: 'default' },
+  ];
+  expect(await found({}, list)).toBe('default');
+  await expect(found({}, [{ name: 'rag', template: 'rag' }])).rejects.toThrow(/no chat template/);
+  await expect(found({})).rejects.toThrow(/no chat template/);
+  await expect(found({ 'chat_template.json': '{}' })).rejects.toMatchObject({ code: 'Integrity' });
+});
+
+test('what the model wrote may be all of the text, or end where the template ends', async () => {
+  const tokenizer = await goldenTokenizer('qwen2');
+  const maskOf = (source: string): number[] => {
+    const template = createChatTemplate(source, tokenizer.config);
+    const messages: Message[] = [{ role: 'assistant', content: 'one two' }];
+    return [...renderChat({ tokenizer, template }, { messages }).mask];
+  };
+  const all = tokenizer.encode('one two').map(() => 1);
+  expect(
+    maskOf('{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}'),
+  ).toEqual(all);
+  expect(maskOf('{% for m in messages %}{{ m.content }}{% endfor %}')).toEqual(all);
 });
 
 test('what is no template is refused', () => {

@@ -1,3 +1,4 @@
+import { bytesOfToken } from '../../../../../src/policies/language/text/token-bytes';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -89,4 +90,18 @@ describe('a folder', () => {
       opened({ 'tokenizer.json': '{"model": {"type": "Runes"}, "added_tokens": []}' }),
     ).rejects.toMatchObject({ code: 'InvalidInput' });
   });
+});
+
+test('GPT-2’s alphabet has 256 characters, one for each byte, and no other is one', () => {
+  const alphabet = Array.from({ length: 0x180 }, (_, code) => String.fromCharCode(code)).filter(
+    (character) => bytesOfToken(character, 'byte-level') !== null,
+  );
+  const bytes = alphabet.map((character) => bytesOfToken(character, 'byte-level')?.[0]);
+  expect(alphabet).toHaveLength(256);
+  expect(new Set(bytes).size).toBe(256);
+  expect([...'! ~¡¬®ÿ'].filter((c) => !alphabet.includes(c))).toEqual([' ']);
+  expect(bytesOfToken('Ġa', 'byte-level')).toEqual(Uint8Array.of(0x20, 0x61));
+  expect(bytesOfToken('Ń', 'byte-level')).toEqual(Uint8Array.of(0xad)); // the last of those that are not printable
+  expect(bytesOfToken('<0x0A>', 'sentencepiece')).toEqual(Uint8Array.of(10));
+  expect(Buffer.from(bytesOfToken('▁a', 'sentencepiece') ?? []).toString()).toBe(' a');
 });
