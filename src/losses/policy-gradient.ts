@@ -1,5 +1,7 @@
 import type { Node } from '../autodiff/graph';
 import type { GraphBuilder } from '../autodiff/graph-builder';
+import { clippedSurrogate } from './clipped-surrogate';
+import { importanceRatio } from './importance-ratio';
 
 export interface PolicyGradient {
   /** Per row, −min(r·Â, clip(r, 1−ε, 1+ε)·Â); [B]. */
@@ -9,9 +11,6 @@ export interface PolicyGradient {
   /** 1 where |r − 1| > ε, else 0; [B]. */
   readonly clipFraction: Node;
 }
-
-/** |log r| is cut here, so that a row far off the policy gives a large ratio and not an infinite one. */
-const MAX_LOG_RATIO = 20;
 
 /**
  * Clipped policy gradient, per row: −min(r·Â, clip(r, 1−ε, 1+ε)·Â), r = π(a|x) / μ(a|x).
@@ -41,15 +40,12 @@ export function policyGradient(
 ): PolicyGradient {
   const batch = logProbs.shape[0] as number;
   const logProb = b.reshape(b.gatherElements(logProbs, arms, 1), [batch]);
-  const logRatio = b.clip(b.sub(logProb, logPropensities), -MAX_LOG_RATIO, MAX_LOG_RATIO);
-  const ratio = b.exp(logRatio);
-  const advantage = b.stopGradient(advantages);
-  const clipped = b.clip(ratio, 1 - clip, 1 + clip);
-  // Inside the clip range both sides are equal, and so are their derivatives: the tie's halves add up to the whole.
-  const surrogate = b.min(b.mul(ratio, advantage), b.mul(clipped, advantage));
+  const drawn = importanceRatio(b, logProb, logPropensities);
+  const { logRatio, ratio } = drawn;
+  const range = { low: clip, high: clip, dual: null };
   const excess = b.addScalar(ratio, -1);
   return {
-    loss: b.neg(surrogate),
+    loss: clippedSurrogate(b, drawn, advantages, range).loss,
     approxKl: b.sub(excess, logRatio),
     clipFraction: b.cast(b.greater(b.abs(excess), clip), logProbs.dtype),
   };

@@ -2,22 +2,35 @@ import { withGradient } from '../autodiff/custom-gradient';
 import type { Node } from '../autodiff/graph';
 import type { GraphBuilder } from '../autodiff/graph-builder';
 
+/** What a loss reads of a distribution over tokens. Both [rows], in nats. */
+export interface TokenDistribution {
+  /** log π of the chosen tokens. */
+  readonly logProbs: Node;
+  /** −Σ π log π; costs nothing where nobody uses it. */
+  readonly entropies: Node;
+}
+
 /**
  * The log-probabilities of chosen tokens: log softmax(hidden · tableᵀ)[target], for those positions only that a loss needs.
  *
- * The gradient is written by hand, so that the one-hot targets never become a matrix of V columns: with p = π and a = dy ⊙ hidden,
+ * Their gradient is written by hand, so that the one-hot targets never become a matrix of V columns: with p = π and a = dy ⊙ hidden,
  *
  *   dhidden = dy ⊙ (table[target] − p · table);   dtable = scatter(a at target) − pᵀ · a
  *
  * @param hidden [rows, D]. @param table [V, D]: the output embedding. @param targets int64 [rows], in [0, V).
- * @returns log π(target), [rows], in nats.
  */
-export function selectedLogProbs(b: GraphBuilder, hidden: Node, table: Node, targets: Node): Node {
+export function selectedLogProbs(
+  b: GraphBuilder,
+  hidden: Node,
+  table: Node,
+  targets: Node,
+): TokenDistribution {
   const [rows] = hidden.shape as [number, number];
   const [, size] = table.shape as [number, number];
   const all = b.logSoftmax(b.gemm(hidden, table, { transB: true })); // [rows, V]
   const selected = b.gatherElements(all, b.reshape(targets, [rows, 1]), 1);
-  return withGradient(b.reshape(selected, [rows]), [hidden, table], (dy) => {
+  const entropies = b.neg(b.reduceSum(b.mul(b.exp(all), all), [1], { keepdims: false }));
+  const logProbs = withGradient(b.reshape(selected, [rows]), [hidden, table], (dy) => {
     const column = b.reshape(dy, [rows, 1]);
     const probabilities = b.exp(all);
     const expected = b.gemm(probabilities, table); // [rows, D]
@@ -32,4 +45,5 @@ export function selectedLogProbs(b: GraphBuilder, hidden: Node, table: Node, tar
       b.gemm(probabilities, b.neg(weighted), { transA: true, add: toTargets }),
     ];
   });
+  return { logProbs, entropies };
 }

@@ -345,12 +345,25 @@ const CASES: GradientCase[] = [
     },
   },
   {
+    name: 'selectedLogProbs, log-probabilities and entropies together',
+    shapes: [
+      [4, 3],
+      [5, 3],
+    ],
+    build: (b, hidden, table) => {
+      const targets = int64(b, [4], [1, 3, 1, 0]);
+      const { logProbs, entropies } = selectedLogProbs(b, hidden, table, targets);
+      return b.add(logProbs, b.scale(entropies, 0.7));
+    },
+  },
+  {
     name: 'selectedLogProbs, repeated targets',
     shapes: [
       [4, 3],
       [5, 3],
     ],
-    build: (b, hidden, table) => selectedLogProbs(b, hidden, table, int64(b, [4], [1, 3, 1, 0])),
+    build: (b, hidden, table) =>
+      selectedLogProbs(b, hidden, table, int64(b, [4], [1, 3, 1, 0])).logProbs,
   },
   {
     name: 'rematerialize, its inputs a leaf, an inner node and an index',

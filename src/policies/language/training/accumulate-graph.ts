@@ -4,16 +4,18 @@ import type { Graph, Node, Shape } from '../../../autodiff/graph';
 import { GraphBuilder } from '../../../autodiff/graph-builder';
 import { NEXT, verifyNext } from '../../../autodiff/in-place';
 import { GRADIENT } from '../../../optim/update-graph';
-import { selectedLogProbs } from '../../../nn/selected-log-probs';
+import { selectedLogProbs, type TokenDistribution } from '../../../nn/selected-log-probs';
 import type { LanguageConfig } from '../language-config';
 import { hiddenStates, packedAttention, type Linear } from '../network';
 import { EMBEDDING, OUTPUT_EMBEDDING } from '../parameters';
 
-/** What a loss is made of: one row per token that is trained on. All [targets]. */
-export interface LossInput {
-  /** log π(token | what is before it). */
-  readonly logProbs: Node;
-  /** By name; see TokenLoss.inputs. */
+/** What a loss is made of: one row per token that is trained on. */
+export interface LossInput extends TokenDistribution {
+  /** What the token is predicted from: the network's last hidden state, [targets, hiddenSize]. */
+  readonly hidden: Node;
+  /** Those of the model, and what else learns, by name. */
+  readonly parameters: Readonly<Record<string, Node>>;
+  /** By name, [targets]; see TokenLoss.inputs. */
   readonly inputs: Readonly<Record<string, Node>>;
 }
 
@@ -112,8 +114,11 @@ export function buildAccumulateGraph({
     linear?.(b, byName, hasDropout ? index(DROPOUT_KEYS, [rows * length, 1]) : null),
   );
   const output = byName[config.tieEmbeddings ? EMBEDDING : OUTPUT_EMBEDDING] as Node;
-  const logProbs = selectedLogProbs(b, b.gather(hidden, at), output, wanted);
-  const { perToken, sums = {} } = loss.build(b, { logProbs, inputs });
+  const atTargets = b.gather(hidden, at);
+  const { perToken, sums = {} } = loss.build(b, {
+    ...selectedLogProbs(b, atTargets, output, wanted),
+    ...{ hidden: atTargets, parameters: byName, inputs },
+  });
   const share = b.div(b.sumAll(perToken), denominator);
   const gradients = grad(b, share, values);
   const next = Object.fromEntries(
